@@ -1,0 +1,1 @@
+"""One file per modality; a file that registers a modality needs no entry anywhere else."""
