@@ -240,6 +240,7 @@ class Graph:
         edge_features: (E, G) numbers per edge.
         positions: (V, 2) longitude, latitude or metres.
         count: V, where neither nodes nor positions say it (isolated nodes at the end); else the largest number + 1.
+        centre: the node that the item is about, where it is about one: the neighbourhood of a node (an ego graph).
 
     Raises:
         ValueError: an edge that names a node which is not there, or features of another length.
@@ -250,6 +251,7 @@ class Graph:
     edge_features: np.ndarray | None = None
     positions: np.ndarray | None = None
     count: int | None = None
+    centre: int | None = None
 
     def __post_init__(self) -> None:
         edges = np.asarray(self.edges)
@@ -278,6 +280,8 @@ class Graph:
         if count < 1:
             raise ValueError("the graph has 0 nodes; wanted at least one")
         object.__setattr__(self, "count", count)
+        if self.centre is not None and not 0 <= self.centre < count:
+            raise ValueError(f"the centre is node {self.centre}, but the nodes are 0 to {count - 1}; name one of these")
         if self.edge_features is not None and len(self.edge_features) != edges.shape[1]:
             raise ValueError(f"{len(self.edge_features)} edge features came for {edges.shape[1]} edges; give one each")
 

@@ -67,6 +67,11 @@ class Modality:
         input: JSON defaults of ``prepare``; they live in processor_config.json.
         config: JSON defaults of ``encoder``; they live in config.json. A key "language_width" is set to the language
             model's width when a model is built.
+        spread: (values (N, X) of one item's tokens, item, **input) -> (P, X) for its P points, where tokens do not lie
+            on a grid; None for rasters, whose grids are enlarged, and where dense answers make no sense.
+        input_for: (encoder config) -> the part of ``input`` that follows from it (an image tower's own size).
+        pretrained: (encoder, its config) -> fill a freshly built encoder from the public checkpoint that its config
+            names, and give back the config to keep, without the checkpoint's place.
     """
 
     name: str
@@ -78,6 +83,9 @@ class Modality:
     collate: Callable[[Sequence[Sample]], dict[str, Any]] = stack
     input: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
+    spread: Callable[..., Tensor] | None = None
+    input_for: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+    pretrained: Callable[[Any, Mapping[str, Any]], dict[str, Any]] | None = None
 
 
 _REGISTRY: dict[str, Modality] = {}

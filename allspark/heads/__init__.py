@@ -1,1 +1,29 @@
-"""heads of allspark."""
+"""Task heads: modules with ``forward(pooled (B, H), tokens)`` and ``loss(output, target)``; their kinds are data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from .classification import ClassificationHead
+from .regression import RegressionHead
+from .segmentation import SegmentationHead
+from .trajectory import TrajectoryHead
+
+KINDS: dict[str, type[nn.Module]] = {
+    "classification": ClassificationHead,
+    "regression": RegressionHead,
+    "segmentation": SegmentationHead,
+    "trajectory": TrajectoryHead,
+}
+
+
+def make_head(language_width: int, *, kind: str, **config: Any) -> nn.Module:
+    """A head of this kind; ``config`` goes to its constructor."""
+    if kind not in KINDS:
+        raise ValueError(f"head kind {kind!r} is not known; wanted one of {', '.join(KINDS)}")
+    return KINDS[kind](language_width, **config)
+
+
+__all__ = ["KINDS", "ClassificationHead", "RegressionHead", "SegmentationHead", "TrajectoryHead", "make_head"]

@@ -1,0 +1,58 @@
+"""What the commands print: one JSON document or a rich table on stdout, sentences on stderr."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+
+def plain(value: Any) -> Any:
+    """``value`` as JSON knows it: arrays become lists, NaN and infinities null, anything else its words."""
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, dict):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(entry) for entry in value]
+    if hasattr(value, "tolist"):  # numpy's scalars and arrays, torch's tensors
+        return plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return str(value)
+
+
+def emit_json(document: Any) -> None:
+    """Print the document on stdout."""
+    print(json.dumps(plain(document), ensure_ascii=False, indent=2, allow_nan=False))
+
+
+def emit_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print a rich table on stdout; a column whose name ends in ">" is set to the right."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for column in columns:
+        table.add_column(column.rstrip(">"), justify="right" if column.endswith(">") else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(escape("" if cell is None else str(cell)) for cell in row))
+    Console(file=sys.stdout).print(table)
+
+
+def say(words: str) -> None:
+    """Print one line on stderr."""
+    print(words, file=sys.stderr, flush=True)
+
+
+def sentence(error: BaseException) -> str:
+    """An error as one sentence on one line; errors that nobody foresaw name their kind and how to see more."""
+    words = " ".join(str(error.args[0] if isinstance(error, KeyError) and error.args else error).split())
+    if isinstance(error, FileNotFoundError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: no such file; check the path"
+    if isinstance(error, (ValueError, OSError, ImportError)) and words:
+        return words
+    return f"{type(error).__name__}: {words or 'no message'}; run with ALLSPARK_TRACEBACK=1 to see where"

@@ -1,0 +1,1 @@
+"""The demonstration: `python -m allspark.demo`. Every modality on the small files that ship with the package."""

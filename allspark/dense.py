@@ -1,0 +1,144 @@
+"""Segmentation: windows of a scene, its tokens' vectors against labels in words or against labelled places."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import modality as modalities
+from .inputs import Bad, as_item, as_items, warn_bad
+from .items import Item, Raster
+from .segmentation import NO_DATA, Canvas, Segmentation, to_pixels, to_points, windows
+
+if TYPE_CHECKING:
+    from .api import AllSpark
+
+PLACES_PER_CLASS = 500  # labelled pixels or points that a class learns from; more cost time and add little
+
+Score = Callable[[Tensor], Tensor]  # token vectors (N, D) -> (N, K) probabilities
+
+
+def segment(
+    spark: AllSpark,
+    inputs: Any,
+    labels: Sequence[str] | None = None,
+    *,
+    examples: Mapping[str, Any] | None = None,
+    modality: str | None = None,
+) -> list[Segmentation]:
+    """A class for every pixel of a raster or point of a cloud.
+
+    With ``labels`` each token, on its own through bridge and language model, is compared with the labels' text
+    vectors. With ``examples`` a closed-form classifier learns from the encoder's tokens at labelled places.
+
+    Args:
+        spark: the model.
+        inputs: one item or a list, each of one modality.
+        labels: class names in words.
+        examples: label -> ``(item, where)`` or a list of them; ``where`` is a bool mask, (H, W) or (P,), of the places
+            in that item that have the label.
+        modality: recognised where it is not given.
+
+    Raises:
+        ValueError: neither or both of labels and examples, a mask of another shape, or an item without dense answers.
+    """
+    if (labels is None) == (examples is None):
+        raise ValueError("give either labels= (zero-shot) or examples= (label -> (item, mask))")
+    if labels is not None:
+        from .api import check_labels
+
+        names, at = check_labels(labels), "language"
+        text = spark.text(names).float()
+        temperature = spark.processor.temperatures.get(modality or "", 0.05)
+        score: Score = lambda vectors: (vectors @ text.T / temperature).softmax(-1)  # noqa: E731
+    else:
+        names, at = list(examples or {}), "encoder"
+        score = _learn(spark, examples or {}, modality)
+    entries = as_items(inputs, modality)
+    warn_bad(entries)
+    good = [entry for entry in entries if not isinstance(entry, Bad)]
+    with torch.inference_mode():
+        return [_segment_one(spark, entry, names, score, at) for entry in good]
+
+
+def _segment_one(
+    spark: AllSpark, entry: Mapping[str, Item], names: Sequence[str], score: Score, at: str
+) -> Segmentation:
+    name, item = _single(entry)
+    scores = _values(spark, name, item, at, score)  # (K, H, W) or (K, P)
+    classes = scores.argmax(0).to(torch.int16).numpy()
+    if isinstance(item, Raster):
+        classes = np.where(item.mask, classes, np.int16(NO_DATA))
+    return Segmentation(classes, tuple(names), scores.numpy(), item)
+
+
+def _single(entry: Mapping[str, Item]) -> tuple[str, Item]:
+    if len(entry) != 1:
+        raise ValueError(f"{len(entry)} modalities came at once; segment takes one at a time")
+    return next(iter(entry.items()))
+
+
+def _values(spark: AllSpark, name: str, item: Item, at: str, turn: Score | None) -> Tensor:
+    """Token vectors (or what ``turn`` makes of them) at every pixel, (X, H, W), or point, (X, P)."""
+    record = modalities.get(name)
+    settings = spark.processor.inputs[name]
+    if not isinstance(item, Raster):
+        features = _tokens(spark, name, item, at)[0]
+        return to_points(features if turn is None else turn(features), record, item, settings).cpu().float()
+    canvas = Canvas(*item.values.shape[-2:])
+    for row, column, window in windows(item, int(settings["size"])):
+        features, grid = _tokens(spark, name, window, at)
+        values = features if turn is None else turn(features)
+        canvas.add(row, column, to_pixels(values, grid, window.values.shape[-2:]).cpu().float())
+    return canvas.mean()
+
+
+def _tokens(spark: AllSpark, name: str, item: Item, at: str) -> tuple[Tensor, tuple[int, int]]:
+    batch = spark._to(spark.processor([{name: item}]))
+    if name not in batch["inputs"]:
+        raise ValueError(f"{name} has no dense answers; segment reads rasters and point clouds")
+    tokens = spark.model.encode(name, batch["inputs"][name])
+    features = spark.at_tokens(name, tokens.features, at)[0].float()
+    if tokens.grid is None and isinstance(item, Raster):
+        raise ValueError(f"{name} gave no grid of tokens for this raster; segment needs one")
+    return features, tokens.grid or (0, 0)
+
+
+def _learn(spark: AllSpark, examples: Mapping[str, Any], modality: str | None) -> Score:
+    from .fewshot import FewShot
+
+    vectors, owners = [], []
+    generator = np.random.default_rng(0)
+    with torch.inference_mode():
+        for label, item, where, name in _labelled(examples, modality):
+            values = _values(spark, name, item, "encoder", None).flatten(1).T  # (pixels or points, D)
+            places = np.flatnonzero(where.ravel())
+            if len(places) > PLACES_PER_CLASS:
+                places = generator.choice(places, PLACES_PER_CLASS, replace=False)
+            vectors.append(values[torch.from_numpy(np.sort(places))])
+            owners += [label] * len(places)
+    few = FewShot.fit(torch.cat(vectors), owners, method="ridge", at="encoder")
+    order = [few.labels.index(label) for label in examples]
+    return lambda features: few.predict(features.cpu())[:, order]
+
+
+def _labelled(examples: Mapping[str, Any], modality: str | None) -> Iterator[tuple[str, Item, np.ndarray, str]]:
+    """(label, item, mask, modality) of every labelled item, checked."""
+    for label, given in examples.items():
+        for pair in given if isinstance(given, list) else [given]:
+            if not isinstance(pair, tuple) or len(pair) != 2:
+                raise ValueError(f"the example of {label!r} is a {type(pair).__name__}; wanted (item, mask)")
+            name, item = _single(as_item(pair[0], modality))
+            where = np.asarray(pair[1], dtype=bool)
+            shape = item.values.shape[-2:] if isinstance(item, Raster) else (len(item.xyz),)  # type: ignore[union-attr]
+            if where.shape != shape:
+                raise ValueError(f"the mask of {label!r} has shape {where.shape}; wanted the item's {shape}")
+            if isinstance(item, Raster):
+                where = where & item.mask
+            if not where.any():
+                raise ValueError(f"the mask of {label!r} marks no place with data; wanted at least one")
+            yield label, item, where, name

@@ -1,0 +1,112 @@
+"""Neighbourhoods of nodes, sampled on a compressed sparse row list: how one node of a big graph becomes an item."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..items import Graph
+
+
+class Neighbours:
+    """The undirected neighbours of every node, in compressed sparse rows; made once, asked often.
+
+    Args:
+        edges: (2, E) node numbers.
+        count: V.
+    """
+
+    def __init__(self, edges: np.ndarray, count: int):
+        pairs = np.concatenate([edges, edges[::-1]], 1)
+        pairs = pairs[:, pairs[0] != pairs[1]]
+        keys = np.unique(pairs[0] * count + pairs[1])
+        self.count = count
+        self.targets = keys % count
+        self.starts = np.searchsorted(keys // count, np.arange(count + 1))
+
+    def of(self, nodes: np.ndarray) -> np.ndarray:
+        """The neighbours of all these nodes, one after the other, with repeats."""
+        starts, sizes = self.starts[nodes], self.starts[nodes + 1] - self.starts[nodes]
+        ends = np.cumsum(sizes)
+        index = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - sizes), sizes)
+        return self.targets[index]
+
+    def around(self, node: int, hops: int, limit: int) -> np.ndarray:
+        """``node`` first, then the nodes within ``hops``, near ones first; a hop that would pass ``limit`` is sampled
+        without replacement, with the node's number as the seed: the same node always gives the same answer.
+        """
+        seen = np.zeros(self.count, bool)
+        seen[node] = True
+        found = [np.array([node])]
+        room = limit - 1
+        for _ in range(hops):
+            ring = np.unique(self.of(found[-1]))
+            ring = ring[~seen[ring]]
+            if len(ring) > room:
+                ring = np.sort(np.random.default_rng(node).choice(ring, room, replace=False))
+            if len(ring) == 0:
+                break
+            seen[ring] = True
+            found.append(ring)
+            room -= len(ring)
+        return np.concatenate(found)
+
+
+def egos(graph: Graph, nodes: Sequence[int], hops: int = 2, limit: int = 256) -> list[Graph]:
+    """The neighbourhood of each of these nodes: to classify a node is to classify the graph around it.
+
+    A graph without node features lends its neighbourhoods the structural features of the whole graph (degrees,
+    PageRank, …): at the rim of a neighbourhood they could no longer be counted.
+
+    Args:
+        graph: any size.
+        nodes: node numbers.
+        hops: how far a neighbourhood reaches.
+        limit: most nodes of a neighbourhood.
+
+    Returns:
+        One graph per node, its ``centre`` node 0.
+
+    Raises:
+        ValueError: a node that is not there.
+
+    Example:
+        >>> egos(Graph(np.array([[0, 1, 2], [1, 2, 3]])), [1], hops=1)[0].count
+        3
+    """
+    count = int(graph.count or 0)
+    wrong = [int(node) for node in nodes if not 0 <= node < count]
+    if wrong:
+        raise ValueError(f"node {wrong[0]} was asked for, but the nodes are 0 to {count - 1}; name one of these")
+    neighbours = Neighbours(graph.edges, count)
+    features = graph.nodes
+    if features is None:
+        from ._structure import structure
+
+        features = structure(graph.edges, count)[0]
+    order = np.argsort(graph.edges[0], kind="stable")
+    starts = np.searchsorted(graph.edges[0][order], np.arange(count + 1))
+    place = np.full(count, -1)
+    result = []
+    for node in nodes:
+        kept = neighbours.around(int(node), hops, limit)
+        place[kept] = np.arange(len(kept))
+        leaving = np.concatenate([order[starts[k] : starts[k + 1]] for k in kept])
+        inner = leaving[place[graph.edges[1][leaving]] >= 0]
+        result.append(
+            Graph(
+                edges=place[graph.edges[:, inner]],
+                nodes=features[kept],
+                edge_features=None if graph.edge_features is None else np.asarray(graph.edge_features)[inner],
+                positions=None if graph.positions is None else graph.positions[kept],
+                centre=0,
+            )
+        )
+        place[kept] = -1
+    return result
+
+
+def ego(graph: Graph, node: int, hops: int = 2, limit: int = 256) -> Graph:
+    """The neighbourhood of one node, as ``egos`` makes them; for many nodes ask ``egos`` once."""
+    return egos(graph, [node], hops, limit)[0]

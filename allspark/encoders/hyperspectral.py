@@ -1,0 +1,178 @@
+"""Hyperspectral spectra and pictures: groups of neighbouring bands as tokens, a transformer along the spectrum.
+
+The same wavelength-conditioned embedding as multispectral's, over contiguous groups of bands, in the spirit of
+SpectralFormer's group-wise spectral embedding (Hong et al., arXiv 2107.02988); space and spectrum share one attention.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..items import Raster
+from ..modality import Modality, register
+from .base import Encoder, Tokens
+from .pixels import need_valid, one_date
+from .spectra import collate, is_spectrum, sample_of, wavelengths_of
+from .spectral import SpectralPatchEmbedding, StepPool
+from .vit import Transformer, positions_2d
+
+
+def recognises(item: Raster) -> bool:
+    """32 optical or thermal bands or more, of known wavelengths."""
+    return item.values.shape[-3] >= 32 and is_spectrum(item)
+
+
+def prepare(
+    item: Raster,
+    *,
+    size: int = 64,
+    patch: int = 4,
+    group: int = 10,
+    max_tokens: int = 768,
+    mean: float = 0.2,
+    std: float = 0.15,
+    kelvin: Sequence[float] = (290.0, 20.0),
+    dn_scale: float | None = None,
+) -> dict[str, Tensor]:
+    """A cube of any bands -> standardised spectra in order of wavelength.
+
+    Bands that hold no number or nothing but zeros (absorption bands, dead detectors) are left out. A raster of at most
+    ``size`` pixels per side keeps its own grid, down to a single pixel; a larger one is resampled, and so is one
+    whose patches times groups would be more than ``max_tokens``: 198 bands leave 24 × 24 pixels.
+
+    Args:
+        item: a Raster of one date with wavelengths.
+        size: longest side in pixels.
+        patch: the encoder's patch, to count tokens.
+        group: the encoder's bands per group, to count tokens.
+        max_tokens: most tokens that the encoder's transformer sees.
+        mean: of reflectance; see ``spectra.scale_of`` for all units.
+        std: of reflectance.
+        kelvin: mean and standard deviation of temperatures.
+        dn_scale: digital numbers at a reflectance of 1; None scales each item by its own 98th percentile.
+
+    Returns:
+        "pixels" (C, h, w) float32, "valid" (h, w) bool, "band_mask" (C,) bool, "wavelengths" (C,) and "fwhm" (C,)
+        micrometres, ascending.
+
+    Raises:
+        ValueError: no wavelengths, several dates, units that are no spectrum, or no valid pixel or band.
+    """
+    centres, widths = wavelengths_of(item)
+    values = one_date(item, "hyperspectral")
+    there = np.ones(values.shape[-2:], bool) if item.valid is None else need_valid(item.valid)
+    alive = (np.isfinite(values) & (values != 0) & there).any((1, 2))
+    if not alive.any():
+        raise ValueError(f"all {len(values)} bands hold nothing but zeros or NaN; check the file or its nodata value")
+    order = np.argsort(centres, kind="stable")
+    order = order[alive[order]]
+    cube = Raster(values[order], item.units, valid=item.valid)
+    groups = -(-len(order) // group)
+    longest = min(size, patch * max(1, math.isqrt(max_tokens // groups)))
+    scale = {"mean": mean, "std": std, "kelvin": kelvin, "dn_scale": dn_scale}
+    pixels, valid, present = sample_of(cube, longest=longest, scale=scale)
+    return {
+        "pixels": pixels[0],
+        "valid": valid[0],
+        "band_mask": torch.from_numpy(present[0]),
+        "wavelengths": torch.from_numpy(centres[order].astype(np.float32)),
+        "fwhm": torch.from_numpy(widths[order].astype(np.float32)),
+    }
+
+
+class HyperspectralEncoder(Encoder):
+    """A token per patch and group of bands; a patch's groups are pooled at the end, so tokens always lie on the grid.
+
+    Args:
+        width: D.
+        depth: blocks.
+        heads: attention heads.
+        patch: side of a patch in pixels.
+        group: bands per group.
+        rank: virtual bands of the embedding.
+        mlp_ratio: hidden width of the MLPs over D.
+        drop_path: stochastic depth at the last block.
+    """
+
+    def __init__(
+        self,
+        width: int = 128,
+        depth: int = 4,
+        heads: int = 4,
+        patch: int = 4,
+        group: int = 10,
+        rank: int = 32,
+        mlp_ratio: float = 4.0,
+        drop_path: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.width, self.group = width, group
+        self.embedding = SpectralPatchEmbedding(width, patch, rank)
+        self.transformer = Transformer(width, depth, heads, mlp_ratio, drop_path)
+        self.pool = StepPool(width, heads)
+
+    def forward(self, pixels: Tensor, valid: Tensor, band_mask: Tensor, wavelengths: Tensor, fwhm: Tensor) -> Tokens:
+        """One collated batch -> a token per patch.
+
+        Args:
+            pixels: (B, C, H, W) standardised, bands in order of wavelength, padding last.
+            valid: (B, H, W) bool.
+            band_mask: (B, C) bool.
+            wavelengths: (B, C) micrometres.
+            fwhm: (B, C) micrometres.
+
+        Returns:
+            (B, h · w, D) on the grid (h, w), a token real where any pixel of its patch is valid.
+        """
+        B, C, H, W = pixels.shape
+        g = self.group
+        extra = -C % g
+        pixels = F.pad(pixels, (0, 0, 0, 0, 0, extra)).view(B, -1, g, H, W)
+        bands = F.pad(band_mask, (0, extra)).view(B, -1, g)
+        centres = F.pad(wavelengths, (0, extra), value=1.0).view(B, -1, g)
+        widths = F.pad(fwhm, (0, extra), value=1.0).view(B, -1, g)
+        T = bands.shape[1]
+        real = valid[:, None] & bands.any(2)[..., None, None]  # (B, T, H, W): a group of padding has no pixel
+        x, mask, grid = self.embedding(pixels, real, bands, centres, widths)
+        x = x + positions_2d(*grid, self.width, x.device).to(x.dtype)
+        x = self.transformer(x.flatten(1, 2), mask.flatten(1)).view(B, T, -1, self.width)
+        return Tokens(*self.pool(x, mask), grid)
+
+
+register(
+    Modality(
+        name="hyperspectral",
+        item=Raster,
+        prepare=prepare,
+        encoder=HyperspectralEncoder,
+        prompt="A hyperspectral observation, surface reflectance in many narrow bands:",
+        recognises=recognises,
+        collate=collate,
+        input={
+            "size": 64,
+            "patch": 4,
+            "group": 10,
+            "max_tokens": 768,
+            "mean": 0.2,
+            "std": 0.15,
+            "kelvin": [290.0, 20.0],
+            "dn_scale": None,
+        },
+        config={
+            "width": 128,
+            "depth": 4,
+            "heads": 4,
+            "patch": 4,
+            "group": 10,
+            "rank": 32,
+            "mlp_ratio": 4.0,
+            "drop_path": 0.0,
+        },
+    )
+)

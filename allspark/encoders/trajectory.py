@@ -1,0 +1,266 @@
+"""Trajectories: a transformer over displacement, time step, speed and turning, ragged in a batch.
+
+Each step is described twice: in the mover's own frame (length, turning, place along and across the whole way), which
+does not know where north is, and absolutely (heading, longitude, latitude, time of day), where the item says so.
+A long trajectory is not cut: its steps are gathered into segments that keep mean, extreme and spread. The token of the
+whole way holds the rates of change of heading, speed and stops of Zheng et al. (Ubicomp 2008), among other statistics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..items import Trajectory
+from ..modality import Modality, pad, register
+from .base import Encoder, Tokens
+from .vit import Transformer, positions_1d
+
+OCTAVES = 4  # of longitude and latitude: periods of 360° to 45°
+STEP = 20 + 4 * OCTAVES + 1 + 6  # numbers per step
+SUMMARY = 38  # numbers per trajectory
+_STOPPED = 0.5  # m/s: slower than this a person or a vehicle stands
+_TURN = np.deg2rad(20.0)  # a change of heading worth counting
+_QUANTILES = (5, 25, 50, 75, 95)
+
+
+class _Steps(NamedTuple):
+    """The N − 1 steps between N fixes, in metres, seconds and radians."""
+
+    east: np.ndarray
+    north: np.ndarray
+    length: np.ndarray
+    duration: np.ndarray
+    speed: np.ndarray  # m/s
+    acceleration: np.ndarray  # m/s², 0 at the first step
+    turn: np.ndarray  # change of heading in (−π, π], NaN where the mover stood still before or after
+    climb: np.ndarray  # metres, 0 where no height is known
+    timed: bool  # False where all fixes have one time
+
+
+def _log(values: Any, floor: float = 1e-2) -> np.ndarray:
+    """log10 with a floor, halved: metres, seconds and m/s all land within a few units of zero."""
+    return np.log10(np.asarray(values) + floor) / 2
+
+
+def displacements(item: Trajectory) -> tuple[np.ndarray, np.ndarray]:
+    """(N − 1,) metres east and metres north between consecutive fixes; geodesics of WGS 84 where positions are degrees.
+
+    Steps are taken one by one, so the antimeridian and the poles need no care.
+    """
+    x, y = item.positions[:, 0], item.positions[:, 1]
+    if item.geographic:
+        from pyproj import Geod
+
+        azimuth, _, metres = Geod(ellps="WGS84").inv(x[:-1], y[:-1], x[1:], y[1:])
+        angle = np.deg2rad(azimuth)
+        return metres * np.sin(angle), metres * np.cos(angle)
+    factor = 1.0
+    if item.crs != "metres":
+        from pyproj import CRS
+
+        factor = float(CRS(item.crs).axis_info[0].unit_conversion_factor)  # feet, kilometres -> metres
+    return np.diff(x) * factor, np.diff(y) * factor
+
+
+def _steps(item: Trajectory) -> _Steps:
+    east, north = displacements(item)
+    length = np.hypot(east, north)
+    duration = np.diff(item.time)
+    timed = bool((duration > 0).any())
+    # Two fixes of one instant happen (rounded clocks): a typical step's time keeps the speed finite.
+    typical = float(np.median(duration[duration > 0])) if timed else 1.0
+    seconds = np.where(duration > 0, duration, typical)
+    speed = length / seconds
+    acceleration = np.r_[0.0, np.diff(speed) / ((seconds[1:] + seconds[:-1]) / 2)]
+    moved = length > 1e-3
+    heading = np.where(moved, np.arctan2(north, east), np.nan)
+    change = np.diff(heading)
+    turn = np.r_[np.nan, np.arctan2(np.sin(change), np.cos(change))]
+    climb = np.diff(item.positions[:, 2]) if item.positions.shape[1] == 3 else np.zeros(len(east))
+    return _Steps(east, north, length, duration, speed, acceleration, turn, climb, timed)
+
+
+def _daily(item: Trajectory, name: str, period: float, first: np.ndarray) -> np.ndarray:
+    """(M, 3): sine, cosine and presence of a cyclic feature at the segments' first fixes."""
+    if name not in item.features:
+        return np.zeros((len(first), 3))
+    values = np.asarray(item.features[name], np.float64)[first]
+    real = np.isfinite(values)
+    angle = np.where(real, values, 0) * (2 * np.pi / period)
+    return np.stack([np.sin(angle) * real, np.cos(angle) * real, real], 1)
+
+
+def _firsts(count: int, fixes: int) -> np.ndarray:
+    """(M,) the first step of each of at most ``fixes`` segments of ``count`` steps."""
+    return np.linspace(0, count, min(count, fixes), endpoint=False).astype(np.int64)
+
+
+def _segments(item: Trajectory, steps: _Steps, fixes: int) -> np.ndarray:
+    """(M, STEP): the steps, or where there are more than ``fixes``, as many runs of steps with their statistics."""
+    count = len(steps.length)
+    first = _firsts(count, fixes)
+    parts = len(first)
+    size = np.diff(np.r_[first, count])
+    total = lambda values: np.add.reduceat(values, first)  # noqa: E731
+    largest = lambda values: np.maximum.reduceat(values, first)  # noqa: E731
+    east, north, length = total(steps.east), total(steps.north), total(steps.length)
+    net = np.hypot(east, north)
+    logs = _log(steps.speed)
+    spread = np.sqrt(np.maximum(total(logs**2) / size - (total(logs) / size) ** 2, 0))
+    known = np.isfinite(steps.turn)
+    turn = np.where(known, steps.turn, 0.0)
+    turns = np.maximum(total(known.astype(np.float64)), 1)
+    moved = net > 1e-3
+    safe = np.where(moved, net, 1.0)
+    # The frame of the whole way: along the line from start to end, in units of its largest extent.
+    x, y = np.r_[0.0, np.cumsum(steps.east)], np.r_[0.0, np.cumsum(steps.north)]
+    reach = float(np.hypot(x, y).max()) or 1.0
+    span = float(np.hypot(x[-1], y[-1]))
+    ahead = (x[-1] / span, y[-1] / span) if span > 1e-3 else (1.0, 0.0)
+    middle = first + size // 2
+    along = (x[middle] * ahead[0] + y[middle] * ahead[1]) / reach
+    across = (y[middle] * ahead[0] - x[middle] * ahead[1]) / reach
+    height = item.positions.shape[1] == 3
+    duration = total(steps.duration)
+    speed = np.where(duration > 0, length / np.where(duration > 0, duration, 1.0), total(steps.speed) / size)
+    columns = [
+        _log(length),
+        _log(net),
+        _log(duration) * steps.timed,
+        _log(speed) * steps.timed,
+        _log(largest(steps.speed)) * steps.timed,
+        spread,
+        total(np.sin(turn) * known) / turns,
+        total(np.cos(turn) * known) / turns,
+        total(np.abs(turn)) / turns / np.pi,
+        np.arcsinh(total(steps.acceleration) / size) * steps.timed,
+        np.arcsinh(largest(np.abs(steps.acceleration))) * steps.timed,
+        net / np.maximum(length, 1e-3),
+        np.log10(size),
+        np.where(moved, east / safe, 0.0),
+        np.where(moved, north / safe, 0.0),
+        along,
+        across,
+        np.arcsinh(total(steps.climb)) / 2,
+        np.full(parts, float(height)),
+        np.full(parts, float(steps.timed)),
+    ]
+    place = np.zeros((parts, 4 * OCTAVES + 1))
+    if item.geographic:
+        angles = np.deg2rad(item.positions[first, :2])[:, None] * 2.0 ** np.arange(OCTAVES)[:, None]  # (M, octave, 2)
+        place[:, :-1] = np.concatenate([np.sin(angles), np.cos(angles)], -1).reshape(parts, -1)
+        place[:, -1] = 1.0
+    clock = [_daily(item, "time_of_day", 86_400.0, first), _daily(item, "day_of_year", 365.25, first)]
+    return np.concatenate([np.stack(columns, 1), place, *clock], 1).astype(np.float32)
+
+
+def _summary(item: Trajectory, steps: _Steps) -> np.ndarray:
+    """(SUMMARY,) statistics of the whole way, none of which one wild fix can move far."""
+    length, duration = float(steps.length.sum()), float(steps.duration.sum())
+    x, y = np.r_[0.0, np.cumsum(steps.east)], np.r_[0.0, np.cumsum(steps.north)]
+    known = np.isfinite(steps.turn)
+    turns = np.abs(steps.turn[known]) if known.any() else np.zeros(1)
+    change = np.abs(np.diff(steps.speed)) / np.maximum(steps.speed[:-1], 0.1) if len(steps.speed) > 1 else np.zeros(1)
+    height = item.positions.shape[1] == 3
+    per = max(length / 1000, 1e-2)  # kilometres: Zheng's rates are counts over distance
+    timed = float(steps.timed)
+    return np.r_[
+        np.percentile(_log(steps.speed), _QUANTILES) * timed,
+        np.percentile(np.arcsinh(steps.acceleration), _QUANTILES) * timed,
+        np.percentile(turns, _QUANTILES) / np.pi,
+        np.percentile(_log(steps.duration), _QUANTILES) * timed,
+        np.percentile(_log(steps.length), _QUANTILES),
+        _log(length),
+        _log(duration) * timed,
+        _log(length / duration) if timed else 0.0,
+        np.hypot(x[-1], y[-1]) / max(length, 1e-3),  # straightness
+        _log(np.hypot(x - x.mean(), y - y.mean()).mean()),  # about the radius of gyration
+        np.log10(len(x)) / 2,
+        (steps.speed < _STOPPED).mean() * timed,
+        _log((turns > _TURN).sum() / per),  # heading change rate
+        _log((steps.speed < _STOPPED).sum() / per) * timed,  # stop rate
+        _log((change > 0.3).sum() / per) * timed,  # velocity change rate
+        np.arcsinh(np.ptp(item.positions[:, 2])) / 2 if height else 0.0,
+        float(height),
+        timed,
+    ].astype(np.float32)
+
+
+def prepare(item: Trajectory, *, fixes: int = 256) -> dict[str, Tensor]:
+    """A trajectory of any length -> at most ``fixes`` steps and a summary.
+
+    An item's features "time_of_day" (seconds since midnight) and "day_of_year" (1 to 366) are used where present;
+    ``Trajectory.time`` counts from the first fix and does not hold them.
+
+    Returns:
+        "steps" (M, F), M = min(N − 1, fixes); "summary" (S,).
+    """
+    steps = _steps(item)
+    return {
+        "steps": torch.from_numpy(_segments(item, steps, fixes)),
+        "summary": torch.from_numpy(_summary(item, steps)),
+    }
+
+
+def spread(values: Tensor, item: Trajectory, *, fixes: int = 256) -> Tensor:
+    """Values (1 + M, X) at the tokens, the whole way's first -> (N, X) at the fixes; the last step holds two."""
+    count = len(item.positions) - 1
+    segment = np.searchsorted(_firsts(count, fixes), np.r_[np.arange(count), count - 1], side="right")
+    return values[torch.from_numpy(segment).to(values.device)]
+
+
+def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Steps are padded to the longest, with a ``mask`` (B, M); summaries are stacked."""
+    batch = pad([{"steps": sample["steps"]} for sample in samples])
+    return {**batch, "summary": torch.stack([sample["summary"] for sample in samples])}
+
+
+class TrajectoryEncoder(Encoder):
+    """Input MLP + sinusoidal places + transformer, with a token of the whole way first.
+
+    Args:
+        width: D, even.  depth, heads: of the transformer.
+    """
+
+    def __init__(self, width: int = 128, depth: int = 4, heads: int = 4, drop_path: float = 0.0):
+        super().__init__()
+        self.width = width
+        self.step = nn.Sequential(nn.Linear(STEP, width), nn.GELU(), nn.Linear(width, width))
+        self.whole = nn.Sequential(nn.Linear(SUMMARY, width), nn.GELU(), nn.Linear(width, width))
+        self.blocks = Transformer(width, depth, heads, drop_path=drop_path)
+
+    def forward(self, steps: Tensor, summary: Tensor, mask: Tensor) -> Tokens:  # type: ignore[override]
+        """(B, M, F), (B, S), (B, M) -> Tokens (B, 1 + M, D)."""
+        tokens = self.step(steps)
+        places = torch.arange(steps.shape[1], device=steps.device)
+        tokens = tokens + positions_1d(places, self.width).to(tokens.dtype)
+        tokens = torch.cat([self.whole(summary)[:, None].to(tokens.dtype), tokens], 1)
+        mask = F.pad(mask, (1, 0), value=True)
+        return Tokens(self.blocks(tokens, mask), mask)
+
+
+def recognises(item: Any) -> bool:
+    """Every trajectory."""
+    return isinstance(item, Trajectory)
+
+
+register(
+    Modality(
+        name="trajectory",
+        item=Trajectory,
+        prepare=prepare,
+        encoder=TrajectoryEncoder,
+        prompt="The path of something that moves, step by step:",
+        recognises=recognises,
+        collate=collate,
+        spread=spread,
+        input={"fixes": 256},
+        config={"width": 128, "depth": 4, "heads": 4, "drop_path": 0.0},
+    )
+)

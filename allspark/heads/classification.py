@@ -1,0 +1,33 @@
+"""One linear layer over the pooled vector, as AllSpark's heads are (TGRS 2025)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..encoders.base import Tokens
+
+
+class ClassificationHead(nn.Module):
+    """(B, H) -> (B, K) logits.
+
+    Args:
+        language_width: H.
+        labels: the K class names, kept in ``config.heads[name]["labels"]``.
+    """
+
+    def __init__(self, language_width: int, *, labels: Sequence[str]) -> None:
+        super().__init__()
+        if len(labels) < 2:
+            raise ValueError(f"a classification head came with {len(labels)} labels; wanted at least 2")
+        self.linear = nn.Linear(language_width, len(labels))
+
+    def forward(self, pooled: Tensor, tokens: Tokens | None = None) -> Tensor:
+        """(B, H) -> (B, K) logits."""
+        return self.linear(pooled)
+
+    def loss(self, output: Tensor, target: Tensor) -> Tensor:
+        """Cross-entropy of (B, K) logits against (B,) class numbers; -100 is left out."""
+        return F.cross_entropy(output, target)

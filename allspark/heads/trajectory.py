@@ -1,0 +1,44 @@
+"""K possible futures of a moving thing, each with its probability (as TUTR, Shi et al., ICCV 2023, predicts them)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..encoders.base import Tokens
+
+
+class TrajectoryHead(nn.Module):
+    """(B, H) -> K futures of T steps in metres from the last fix, and their logits: (B, K, 2 T + 1).
+
+    Args:
+        language_width: H.
+        steps: T.
+        modes: K.
+        scale: metres that one unit of the network's output means.
+    """
+
+    def __init__(self, language_width: int, *, steps: int = 12, modes: int = 20, scale: float = 1.0) -> None:
+        super().__init__()
+        self.steps, self.modes, self.scale = steps, modes, scale
+        self.mode = nn.Embedding(modes, language_width)
+        self.futures = nn.Sequential(
+            nn.LayerNorm(language_width),
+            nn.Linear(language_width, language_width),
+            nn.GELU(),
+            nn.Linear(language_width, 2 * steps + 1),
+        )
+
+    def forward(self, pooled: Tensor, tokens: Tokens | None = None) -> Tensor:
+        """(B, H) -> (B, K, 2 T + 1): T displacements in metres, flattened, then the future's logit."""
+        out = self.futures(pooled[:, None] + self.mode.weight)
+        return torch.cat([out[..., :-1] * self.scale, out[..., -1:]], dim=-1)
+
+    def loss(self, output: Tensor, target: Tensor) -> Tensor:
+        """Smooth L1 of the nearest future to (B, T, 2) metres, plus cross-entropy to choose it."""
+        futures = output[..., :-1].unflatten(-1, (self.steps, 2))  # (B, K, T, 2)
+        distance = (futures - target[:, None]).norm(dim=-1).mean(-1)  # (B, K)
+        best = distance.argmin(1)
+        nearest = futures[torch.arange(len(best), device=best.device), best]
+        return F.smooth_l1_loss(nearest / self.scale, target / self.scale) + F.cross_entropy(output[..., -1], best)

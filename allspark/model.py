@@ -1,0 +1,199 @@
+"""The model: encoders, bridges and soft prompts around any causal language model of transformers.
+
+The language model gets no wrapper and no new words: a sequence holds pad ids wherever a modality's vectors stand, and
+``slots`` says which modality that is (0 = words, k = the k-th of ``config.modalities``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, PreTrainedModel
+from transformers.modeling_outputs import ModelOutput
+
+from . import modality as modalities
+from .bridges import make_bridge, masked_mean
+from .config import AllSparkConfig
+from .encoders.base import Tokens
+from .heads import make_head
+from .prompts import SoftPrompts
+
+
+@dataclass
+class AllSparkOutput(ModelOutput):
+    """What ``AllSparkModel`` gives back.
+
+    Attributes:
+        loss: the words' next-token loss, plus the head's loss where a head and a target came.
+        logits: the head's output, else (B, L, vocabulary) where labels came.
+        pooled: (B, H), mean of the last hidden state over the item's own positions, not normalised.
+        last_hidden_state: (B, L, H).
+        tokens: modality -> Tokens, from its encoder.
+    """
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    pooled: Tensor | None = None
+    last_hidden_state: Tensor | None = None
+    tokens: dict[str, Tokens] | None = None
+
+
+def positions(attention_mask: Tensor) -> Tensor:
+    """Position numbers for left-padded rows: (B, L) -> (B, L), from 0 at each row's first real token."""
+    return (attention_mask.long().cumsum(-1) - 1).clamp_min(0)
+
+
+class AllSparkModel(PreTrainedModel):
+    """Ten kinds of data in one sequence of a language model (Language as Reference Framework, AllSpark, TGRS 2025)."""
+
+    config_class = AllSparkConfig
+    main_input_name = "input_ids"
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_flash_attn = True
+
+    def __init__(self, config: AllSparkConfig) -> None:
+        super().__init__(config)
+        self.language = AutoModelForCausalLM.from_config(config.text_config)
+        width = config.language_width
+        self.encoders = nn.ModuleDict(
+            {name: modalities.get(name).encoder(**config.encoders[name]) for name in self.encoded}  # type: ignore[misc]
+        )
+        self.bridges = nn.ModuleDict(
+            {name: make_bridge(encoder.width, width, **config.bridge) for name, encoder in self.encoders.items()}
+        )
+        self.prompts = SoftPrompts(self.encoded, config.soft_prompt, width)
+        self.heads = nn.ModuleDict({name: make_head(width, **head) for name, head in config.heads.items()})
+        for part in (self.encoders, self.bridges, self.prompts, self.heads):
+            for module in part.modules():
+                # our parts initialise themselves; under the meta device there is nothing there yet to keep
+                module._is_hf_initialized = not any(p.is_meta for p in module.parameters(recurse=False))
+        self.post_init()
+
+    @property
+    def encoded(self) -> list[str]:
+        """The modalities that have an encoder, in slot order."""
+        return [name for name in self.config.modalities if name in self.config.encoders]
+
+    def encode(self, modality: str, inputs: dict[str, Any]) -> Tokens:
+        """One modality's collated batch -> its encoder's tokens.
+
+        Lists of words arrive as ``{"input_ids", "attention_mask", "index"}`` and reach the encoder as their text
+        vectors, (B, M, H), zero where a row has fewer words than the longest.
+        """
+        ready = {}
+        for key, value in inputs.items():
+            if isinstance(value, dict):
+                vectors = self.text_vectors(value["input_ids"], value["attention_mask"])  # (U, H)
+                index = value["index"]  # (B, M), -1 where there is no word
+                value = vectors[index.clamp_min(0)] * (index >= 0).to(vectors.dtype)[..., None]
+            ready[key] = value
+        return self.encoders[modality](**ready)
+
+    def bridge(self, modality: str, tokens: Tokens) -> Tensor:
+        """An encoder's tokens -> (B, Q, H) in the language model's embedding space."""
+        return self.bridges[modality](tokens.features, tokens.mask)
+
+    def embed_inputs(
+        self, input_ids: Tensor, slots: Tensor, inputs: dict[str, dict[str, Any]]
+    ) -> tuple[Tensor, dict[str, Tokens]]:
+        """Words and modalities as one sequence of embeddings, (B, L, H), and every encoder's tokens.
+
+        Raises:
+            ValueError: the slots in the sequence are not as many as the vectors that came for them.
+        """
+        embeds = self.language.get_input_embeddings()(input_ids)
+        tokens: dict[str, Tokens] = {}
+        for slot, name in enumerate(self.config.modalities, 1):
+            if name not in inputs:
+                continue
+            tokens[name] = self.encode(name, inputs[name])
+            vectors = self.prompts(name, self.bridge(name, tokens[name])).to(embeds.dtype)  # (b, S + Q, H)
+            where = slots == slot
+            if (found := int(where.sum())) != vectors.shape[0] * vectors.shape[1]:
+                raise ValueError(
+                    f"the sequence holds {found} slots for {name}, but {vectors.shape[0]} items of "
+                    f"{vectors.shape[1]} vectors came; make both with the same processor"
+                )
+            embeds = embeds.masked_scatter(where[..., None], vectors)
+        if (missing := [n for n in inputs if n not in tokens]):
+            raise ValueError(f"the model has no modality {missing}; it has {self.config.modalities}")
+        return embeds, tokens
+
+    def text_vectors(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Words -> the language space: (U, L) -> (U, H), unit length, the mean over the last hidden state."""
+        hidden = self.language.base_model(
+            input_ids=input_ids, attention_mask=attention_mask, position_ids=positions(attention_mask), use_cache=False
+        ).last_hidden_state
+        return F.normalize(masked_mean(hidden, attention_mask.bool()).float(), dim=-1)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        slots: Tensor,
+        content: Tensor,
+        inputs: dict[str, dict[str, Any]] | None = None,
+        labels: Tensor | None = None,
+        head: str | None = None,
+        target: Tensor | None = None,
+    ) -> AllSparkOutput:
+        """One batch through encoders, bridges and language model.
+
+        Args:
+            input_ids: (B, L), left-padded.
+            attention_mask: (B, L).
+            slots: (B, L), 0 = words, k = the k-th modality.
+            content: (B, L) bool, the positions that are the item itself (not prompts, not questions).
+            inputs: modality -> its collated batch, rows in the order of the batch.
+            labels: (B, L) word ids to predict, -100 elsewhere.
+            head: the name of a head to run on the pooled vector.
+            target: what the head is to give.
+        """
+        embeds, tokens = self.embed_inputs(input_ids, slots, inputs or {})
+        hidden = self.language.base_model(
+            inputs_embeds=embeds, attention_mask=attention_mask, position_ids=positions(attention_mask), use_cache=False
+        ).last_hidden_state
+        pooled = masked_mean(hidden, content)
+        loss, logits = None, None
+        if labels is not None:
+            wanted = labels[:, 1:] != -100
+            # only the positions that are trained on meet the vocabulary: the rest would be most of the work
+            picked = self.language.get_output_embeddings()(hidden[:, :-1][wanted])
+            loss = F.cross_entropy(picked.float(), labels[:, 1:][wanted])
+        if head is not None:
+            logits = self.heads[head](pooled, next(iter(tokens.values()), None))
+            if target is not None:
+                loss = self.heads[head].loss(logits, target) + (0.0 if loss is None else loss)
+        return AllSparkOutput(loss=loss, logits=logits, pooled=pooled, last_hidden_state=hidden, tokens=tokens)
+
+    def word_log_probabilities(self, output: AllSparkOutput, labels: Tensor) -> Tensor:
+        """Mean log-probability of each row's labelled words: AllSparkOutput and (B, L) -> (B,)."""
+        wanted = labels[:, 1:] != -100
+        logits = self.language.get_output_embeddings()(output.last_hidden_state[:, :-1][wanted])
+        losses = F.cross_entropy(logits.float(), labels[:, 1:][wanted], reduction="none")
+        rows = wanted.nonzero()[:, 0]
+        total = torch.zeros(len(labels), device=losses.device).index_add_(0, rows, losses)
+        return -total / wanted.sum(1).clamp_min(1)
+
+    @torch.no_grad()
+    def generate(  # type: ignore[override]
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        slots: Tensor,
+        content: Tensor | None = None,
+        inputs: dict[str, dict[str, Any]] | None = None,
+        **generation: Any,
+    ) -> Tensor:
+        """New word ids after each row, (B, new); ``generation`` goes to the language model's own ``generate``."""
+        embeds, _ = self.embed_inputs(input_ids, slots, inputs or {})
+        return self.language.generate(inputs_embeds=embeds, attention_mask=attention_mask, **generation)
+
+
+AutoConfig.register("allspark", AllSparkConfig)
+AutoModel.register(AllSparkConfig, AllSparkModel)

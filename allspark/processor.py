@@ -1,0 +1,187 @@
+"""From items and words to the model's batch; everything that preprocessing depends on is in processor_config.json."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoProcessor, ProcessorMixin
+
+from . import modality as modalities
+from .config import AllSparkConfig
+from .items import Item
+from .prompts import DESCRIBE, answer, question
+
+Sample = Mapping[str, Any]  # modality -> what its prepare gave
+
+
+class AllSparkProcessor(ProcessorMixin):
+    """Items -> samples (``prepare``) -> one batch (``collate``); ``processor(items)`` does both.
+
+    Args:
+        tokenizer: the language model's.
+        inputs: modality -> keyword arguments of its ``prepare`` (sizes, statistics).
+        order: the modalities in slot order; sorted by name where it is not given.
+        slots: the positions that one modality takes: learned prompt vectors, then queries.
+        soft_prompt: how many of these are prompt vectors.
+        temperatures: modality -> the calibrated temperature of zero-shot scores.
+        max_tokens: the longest sequence of words that is read.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        inputs: dict[str, dict[str, Any]] | None = None,
+        order: list[str] | None = None,
+        slots: int = 12,
+        soft_prompt: int = 4,
+        temperatures: dict[str, float] | None = None,
+        max_tokens: int = 512,
+    ) -> None:
+        super().__init__(tokenizer)
+        if tokenizer.pad_token_id is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        self.inputs = inputs or {}
+        self.order = order or sorted(self.inputs)  # said outright: the JSON file sorts its keys
+        self.slots = slots
+        self.soft_prompt = soft_prompt
+        self.temperatures = temperatures or {}
+        self.max_tokens = max_tokens
+
+    def prepare(self, item: Mapping[str, Item]) -> dict[str, Any]:
+        """``{modality: item}`` -> ``{modality: sample}``; ValueError where the item is not that modality's."""
+        prepared = {}
+        for name, value in item.items():
+            record = modalities.get(name)
+            if name not in self.inputs:
+                raise ValueError(f"the model does not read {name}; it reads {', '.join(self.inputs)}")
+            if not isinstance(value, record.item):
+                raise ValueError(f"{name} takes a {record.item.__name__}; a {type(value).__name__} came")
+            prepared[name] = record.prepare(value, **self.inputs[name])
+            if isinstance(prepared[name], str):
+                prepared[name] = self._words(prepared[name], value.truncate)
+        return prepared
+
+    def _words(self, words: str, truncate: bool) -> Tensor:
+        ids = self.ids(words)
+        if len(ids) > self.max_tokens:
+            if not truncate:
+                raise ValueError(
+                    f"the text has {len(words.split())} words ({len(ids)} tokens); at most {self.max_tokens} tokens "
+                    "are read at once; split it, or allow a cut with truncate=True on the item"
+                )
+            ids = ids[: self.max_tokens]
+        if len(ids) == 0:
+            raise ValueError("the text holds no readable words; wanted at least one")
+        return ids
+
+    def ids(self, words: str) -> Tensor:
+        """Words -> their token ids, (L,), without marks of beginning or end."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the tokenizer's own word on length: max_tokens says it better
+            return torch.tensor(self.tokenizer(words, add_special_tokens=False)["input_ids"], dtype=torch.long)
+
+    def words(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        """Short texts -> ``{"input_ids", "attention_mask"}``, (U, L), left-padded, cut at ``max_tokens``."""
+        return self._pad([{"input_ids": self.ids(text)[: self.max_tokens]} for text in texts])
+
+    def __call__(self, items: Sequence[Mapping[str, Item]], **words: Any) -> dict[str, Any]:  # type: ignore[override]
+        """Items -> a batch; ``words`` are those of ``collate``."""
+        return self.collate([self.prepare(item) for item in items], **words)
+
+    def collate(
+        self,
+        samples: Sequence[Sample],
+        *,
+        questions: Sequence[str] | None = None,
+        answers: Sequence[str] | None = None,
+    ) -> dict[str, Any]:
+        """Prepared samples -> the model's batch.
+
+        Args:
+            samples: ``{modality: sample}`` each; several modalities of one place stand one after the other.
+            questions: words to ask of each item.
+            answers: words that the model is to give; adds ``labels``.
+        """
+        order = self.order
+        rows, grouped = [], {name: [] for name in order}
+        for row, sample in enumerate(samples):
+            parts: list[tuple[Tensor, int, bool]] = []  # ids, slot number, is it the item itself
+            for name in sorted(sample, key=order.index):
+                parts.append((self.ids(modalities.get(name).prompt), 0, False))
+                if isinstance(sample[name], Tensor):
+                    parts.append((sample[name], 0, True))
+                else:
+                    slot, pad = order.index(name) + 1, self.tokenizer.pad_token_id
+                    parts.append((torch.full((self.soft_prompt,), pad), slot, False))
+                    parts.append((torch.full((self.slots - self.soft_prompt,), pad), slot, True))
+                    grouped[name].append(sample[name])
+            length = sum(len(ids) for ids, _, _ in parts)
+            if questions is not None or answers is not None:
+                words = question(questions[row]) if questions is not None else DESCRIBE
+                parts.append((self.ids(words), 0, False))
+            if answers is not None:
+                parts.append((self.ids(answer(answers[row])), 0, False))
+                length = sum(len(ids) for ids, _, _ in parts[:-1])
+            ids = torch.cat([ids for ids, _, _ in parts])
+            spread = lambda index, dtype: torch.cat(  # noqa: E731
+                [torch.full((len(part[0]),), part[index], dtype=dtype) for part in parts]  # noqa: B023
+            )
+            made = {"input_ids": ids, "slots": spread(1, torch.long), "content": spread(2, torch.bool)}
+            if answers is not None:
+                made["labels"] = torch.where(torch.arange(len(ids)) >= length, ids, -100)
+            rows.append(made)
+        batch: dict[str, Any] = self._pad(rows)
+        batch["inputs"] = {
+            name: self._embed_words(modalities.get(name).collate(group)) for name, group in grouped.items() if group
+        }
+        return batch
+
+    def _pad(self, rows: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """Left-pad every row to the longest."""
+        fill = {"input_ids": self.tokenizer.pad_token_id, "labels": -100}
+        length = max(len(row["input_ids"]) for row in rows)
+        batch = {
+            key: torch.stack(
+                [
+                    torch.cat([row[key].new_full((length - len(row[key]),), fill.get(key, 0)), row[key]])
+                    for row in rows
+                ]
+            )
+            for key in rows[0]
+        }
+        lengths = torch.tensor([len(row["input_ids"]) for row in rows])
+        batch["attention_mask"] = (torch.arange(length) >= length - lengths[:, None]).long()
+        return batch
+
+    def _embed_words(self, collated: dict[str, Any]) -> dict[str, Any]:
+        """Lists of words -> each different word's ids once, and where it stands (-1 = no word)."""
+        for key, value in collated.items():
+            if not isinstance(value, list):
+                continue
+            different = sorted({word for words in value for word in words if word.strip()}) or ["nothing"]
+            where = {word: i for i, word in enumerate(different)}
+            longest = max(len(words) for words in value)
+            index = [[where.get(w, -1) for w in words] + [-1] * (longest - len(words)) for words in value]
+            collated[key] = {**self.words(different), "index": torch.tensor(index, dtype=torch.long)}
+        return collated
+
+    @classmethod
+    def for_config(cls, tokenizer: Any, config: AllSparkConfig, **changes: Mapping[str, Any]) -> AllSparkProcessor:
+        """The processor that goes with a model's config; ``changes`` are {modality: input} over the defaults."""
+        unknown = set(changes) - set(config.modalities)
+        if unknown:
+            raise ValueError(f"inputs came for {sorted(unknown)}; the model has {config.modalities}")
+        return cls(
+            tokenizer,
+            inputs={name: {**modalities.get(name).input, **changes.get(name, {})} for name in config.modalities},
+            order=list(config.modalities),
+            slots=config.slots_per_modality,
+            soft_prompt=config.soft_prompt,
+        )
+
+
+AutoProcessor.register(AllSparkConfig, AllSparkProcessor)
