@@ -7,32 +7,24 @@ be read are named in one warning and the others are answered.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from . import modality as modalities
-from .bridges import masked_mean
-from .inputs import Bad, as_items, warn_bad
-from .items import Item
-from .model import AllSparkModel, positions
-from .presets import find
+from .inputs import Bad
+from .model import AllSparkModel
 from .processor import AllSparkProcessor
+from .running import Kind, run_inputs, to_device
+from .vectors import check_level, item_vectors, token_vectors
 
 if TYPE_CHECKING:
     from .fewshot import FewShot
     from .segmentation import Segmentation
 
-LEVELS = ("encoder", "bridge", "language")
 TEMPERATURE = 0.05  # of zero-shot scores where none was calibrated
-SHOW_PROGRESS = 200  # items; shorter lists are over before a bar is read
-
-Entry = Mapping[str, Item] | Bad
 
 
 @dataclass(frozen=True)
@@ -80,17 +72,27 @@ class AllSpark:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write config.json, processor_config.json, tokenizer and model.safetensors (no pickles) to a folder."""
-        with _no_bars():
+        from .building import no_bars
+
+        with no_bars():
             self.model.save_pretrained(path)
             self.processor.save_pretrained(path)
+
+    def _run(
+        self, inputs: Any, modality: str | None, run: Callable[[list[dict[str, Any]]], Sequence[Any]]
+    ) -> tuple[list[Kind], list[Any]]:
+        return run_inputs(self.processor, inputs, modality, run, self.batch_size)
+
+    def _batch(self, samples: list[dict[str, Any]], **words: Sequence[str]) -> dict[str, Any]:
+        return to_device(self.processor.collate(samples, **words), self.model.device)
 
     # -- embeddings ----------------------------------------------------------------------------------------------
 
     def text(self, words: Sequence[str]) -> Tensor:
         """Short texts -> (K, H) unit vectors of the language space."""
         with torch.inference_mode():
-            batches = [words[i : i + 256] for i in range(0, len(words), 256)]
-            return torch.cat([self.model.text_vectors(**self._to(self.processor.words(batch))) for batch in batches])
+            parts = [self.processor.words(words[i : i + 256]) for i in range(0, len(words), 256)]
+            return torch.cat([self.model.text_vectors(**to_device(part, self.model.device)) for part in parts])
 
     def embed(
         self, inputs: Any, *, modality: str | None = None, at: str = "language", output: str = "item"
@@ -108,88 +110,39 @@ class AllSpark:
             (B, D), or (B, H), one row per input (B = 1 for one); rows of inputs that could not be read are NaN. With
             ``output="dense"`` a list of tensors, empty for those that could not be read.
         """
-        _check_level(at)
-        entries = as_items(inputs, modality)
-        warn_bad(entries)
+        check_level(at)
         if output == "dense":
-            return [torch.empty(0) if isinstance(entry, Bad) else self._dense(entry, at) for entry in entries]
+            _, dense = self._run(inputs, modality, lambda samples: [self._dense(sample, at) for sample in samples])
+            return [torch.empty(0) if row is None else row for row in dense]
         if output != "item":
             raise ValueError(f'output is {output!r}; wanted "item" or "dense"')
-        return self._features(entries, at)[1]
+        return self._features(inputs, modality, at)[1]
 
-    def _features(self, entries: Sequence[Entry], at: str) -> tuple[list[Entry], Tensor]:
-        """Entries -> entries (those that could not be prepared become Bad) and (B, D), NaN where Bad."""
-
-        def run(batch: dict[str, Any]) -> Tensor:
-            if at == "language":
-                return F.normalize(self.model(**batch).pooled.float(), dim=-1)
-            return self._before_language(batch, at)
-
-        entries, rows = self._run(entries, run)
-        good = [row for row in rows if row is not None]
-        widths = {len(row) for row in good}
+    def _features(self, inputs: Any, modality: str | None, at: str) -> tuple[list[Kind], Tensor]:
+        """The kind of every input, and (B, D), NaN where it is bad."""
+        kinds, rows = self._run(inputs, modality, lambda samples: item_vectors(self.model, self._batch(samples), at))
+        widths = {len(row) for row in rows if row is not None}
         if len(widths) > 1:
             raise ValueError(
                 f'the inputs have vectors of widths {sorted(widths)} at="{at}"; use at="bridge" or at="language", '
                 "or one modality at a time"
             )
-        missing = torch.full((widths.pop(),), torch.nan)
-        return entries, torch.stack([missing if row is None else row for row in rows])
+        missing = torch.full((widths.pop(),), torch.nan, device=self.model.device)
+        return kinds, torch.stack([missing if row is None else row for row in rows])
 
-    def _before_language(self, batch: dict[str, Any], at: str) -> Tensor:
-        inputs = batch["inputs"]
-        if not inputs:  # words alone: the embedding table is their encoder
-            return masked_mean(self.model.language.get_input_embeddings()(batch["input_ids"]), batch["content"]).float()
-        if len(inputs) > 1 and at == "encoder":
-            raise ValueError(f'{len(inputs)} modalities came at once; use at="bridge" or at="language"')
-        parts = []
-        for name, part in inputs.items():
-            tokens = self.model.encode(name, part)
-            if at == "encoder":
-                return masked_mean(tokens.features, tokens.mask).float()
-            parts.append(self.model.bridge(name, tokens).float().mean(1))
-        return torch.stack(parts).mean(0)
-
-    def _run(
-        self,
-        entries: Sequence[Entry],
-        run: Callable[[dict[str, Any]], Sequence[Any]],
-        **words: str,
-    ) -> tuple[list[Entry], list[Any]]:
-        """Prepare, batch by kind and run; results in the order of the entries, None for those that are Bad."""
-        out: list[Entry] = list(entries)
-        results: list[Any] = [None] * len(out)
-        kinds: dict[tuple[str, ...], list[int]] = {}
-        for i, entry in enumerate(out):
-            if not isinstance(entry, Bad):
-                kinds.setdefault(tuple(sorted(entry)), []).append(i)
-        with torch.inference_mode():
-            for rows in _progress(
-                [r[i : i + self.batch_size] for r in kinds.values() for i in range(0, len(r), self.batch_size)],
-                len(out),
-            ):
-                samples, ready = [], []
-                for i in rows:
-                    try:
-                        samples.append(self.processor.prepare(out[i]))  # type: ignore[arg-type]
-                        ready.append(i)
-                    except (ValueError, OSError) as error:
-                        if len(out) == 1:
-                            raise
-                        out[i] = Bad(f"item {i}", error)
-                if ready:
-                    spread = {key: [value] * len(ready) for key, value in words.items()}
-                    for i, result in zip(ready, run(self._to(self.processor.collate(samples, **spread)))):
-                        results[i] = result
-        if any(isinstance(new, Bad) and not isinstance(old, Bad) for new, old in zip(out, entries)):
-            warn_bad(out)
-        return out, results
-
-    def _to(self, value: Any) -> Any:
-        """Tensors of a nested batch on the model's device."""
-        if isinstance(value, Tensor):
-            return value.to(self.model.device)
-        return {key: self._to(part) for key, part in value.items()} if isinstance(value, dict) else value
+    def _dense(self, sample: dict[str, Any], at: str) -> Tensor:
+        """One prepared sample -> its tokens' vectors: (h, w, ·) on a grid, else (N, ·)."""
+        if len(sample) != 1:
+            raise ValueError(f'{len(sample)} modalities came at once; output="dense" takes one')
+        inputs = self._batch([sample])["inputs"]
+        if not inputs:
+            raise ValueError(f'{next(iter(sample))} has no encoder tokens; use output="item"')
+        ((name, part),) = inputs.items()
+        tokens = self.model.encode(name, part)
+        features = token_vectors(self.model, self.processor, name, tokens.features, at)[0].float()
+        if tokens.grid is not None:
+            return features.unflatten(0, tokens.grid)
+        return features if tokens.mask is None else features[tokens.mask[0]]
 
     # -- classification ------------------------------------------------------------------------------------------
 
@@ -223,67 +176,56 @@ class AllSpark:
         """
         if (labels is None) == (examples is None):
             raise ValueError("give either labels= (zero-shot) or examples= (few-shot)")
-        _check_level(at)
+        check_level(at)
         if abstain_below is not None and not 0 <= abstain_below <= 1:
             raise ValueError(f"abstain_below is {abstain_below}; wanted a probability from 0 to 1")
-        if labels is not None:
-            names, score = self._zero_shot(labels, by)
+        if labels is None:
+            names, kinds, scores = self._by_examples(inputs, examples, modality, at)
+        elif by == "similarity":
+            names, kinds, scores = self._by_similarity(inputs, check_labels(labels), modality)
+        elif by == "likelihood":
+            names, kinds, scores = self._by_likelihood(inputs, check_labels(labels), modality)
         else:
-            names, score = self._from_examples(examples, modality, at)
-        entries = as_items(inputs, modality)
-        warn_bad(entries)
-        entries, scores = score(entries)
-        return [self._prediction(entry, names, row, abstain_below) for entry, row in zip(entries, scores)]
-
-    def _zero_shot(self, labels: Sequence[str], by: str) -> tuple[list[str], Callable]:
-        names = check_labels(labels)
-        if by not in ("similarity", "likelihood"):
             raise ValueError(f'by is {by!r}; wanted "similarity" or "likelihood"')
-        if by == "likelihood":
-            return names, lambda entries: self._by_likelihood(entries, names)
+        return [_prediction(kind, names, row, abstain_below) for kind, row in zip(kinds, scores)]
+
+    def _by_similarity(self, inputs: Any, names: list[str], modality: str | None) -> tuple[list[str], list[Kind], Any]:
         text = self.text(names).float()
+        kinds, features = self._features(inputs, modality, "language")
+        return names, kinds, [
+            (text @ row / self.temperature(kind)).softmax(-1) for kind, row in zip(kinds, features)
+        ]  # fmt: skip
 
-        def score(entries: Sequence[Entry]) -> tuple[list[Entry], list[Any]]:
-            entries, features = self._features(entries, "language")
-            return entries, [
-                None if isinstance(entry, Bad) else (text @ row / self._temperature(entry)).softmax(-1)
-                for entry, row in zip(entries, features)
-            ]
-
-        return names, score
-
-    def _by_likelihood(self, entries: Sequence[Entry], names: list[str]) -> tuple[list[Entry], list[Any]]:
+    def _by_likelihood(self, inputs: Any, names: list[str], modality: str | None) -> tuple[list[str], list[Kind], Any]:
         """Mean log-probability of each label's words after the item, softmaxed over the labels."""
-        columns = []
-        for name in names:
-            entries, column = self._run(
-                entries,
-                lambda batch: self.model.word_log_probabilities(
-                    self.model(**{key: part for key, part in batch.items() if key != "labels"}), batch["labels"]
-                ),
-                answers=name,
-            )
-            columns.append(column)
-        return list(entries), [None if row[0] is None else torch.stack(row).softmax(-1) for row in zip(*columns)]
 
-    def _temperature(self, entry: Mapping[str, Item]) -> float:
-        known = [self.processor.temperatures[name] for name in entry if name in self.processor.temperatures]
+        def run(samples: list[dict[str, Any]]) -> Tensor:
+            columns = []
+            for name in names:
+                batch = self._batch(samples, answers=[name] * len(samples))
+                labels = batch.pop("labels")
+                columns.append(self.model.word_log_probabilities(self.model(**batch), labels))
+            return torch.stack(columns, dim=1).softmax(-1)
+
+        return names, *self._run(inputs, modality, run)
+
+    def temperature(self, kind: Sequence[str] | Bad) -> float:
+        """The calibrated temperature of zero-shot scores of these modalities."""
+        known = [] if isinstance(kind, Bad) else [t for n, t in self.processor.temperatures.items() if n in kind]
         return sum(known) / len(known) if known else TEMPERATURE
 
-    def _from_examples(self, examples: Any, modality: str | None, at: str) -> tuple[list[str], Callable]:
+    def _by_examples(
+        self, inputs: Any, examples: Any, modality: str | None, at: str
+    ) -> tuple[list[str], list[Kind], Any]:
         from .fewshot import FewShot
 
         few = examples if isinstance(examples, FewShot) else self.few_shot(examples, modality=modality, at=at)
-
-        def score(entries: Sequence[Entry]) -> tuple[list[Entry], list[Any]]:
-            entries, features = self._features(entries, few.at)
-            good = [i for i, entry in enumerate(entries) if not isinstance(entry, Bad)]
-            rows: list[Any] = [None] * len(entries)
-            for i, row in zip(good, few.predict(features[good])):
-                rows[i] = row
-            return entries, rows
-
-        return list(few.labels), score
+        kinds, features = self._features(inputs, modality, few.at)
+        good = [i for i, kind in enumerate(kinds) if not isinstance(kind, Bad)]
+        rows: list[Any] = [None] * len(kinds)
+        for i, row in zip(good, few.predict(features[good].cpu())):
+            rows[i] = row
+        return list(few.labels), kinds, rows
 
     def few_shot(
         self, examples: Mapping[str, Any], *, modality: str | None = None, method: str = "auto", at: str = "language"
@@ -301,37 +243,20 @@ class AllSpark:
         """
         from .fewshot import FewShot
 
-        _check_level(at)
-        names = check_labels(list(examples))
-        entries, owners = [], []
-        for name in names:
-            found = as_items(examples[name], modality)
-            entries += found
-            owners += [name] * len(found)
-        warn_bad(entries)
-        entries, features = self._features(entries, at)
-        good = [i for i, entry in enumerate(entries) if not isinstance(entry, Bad)]
-        kinds = {tuple(sorted(entries[i])) for i in good}  # type: ignore[arg-type]
+        check_level(at)
+        rows, owners, kinds = [], [], set()
+        for name in check_labels(list(examples)):
+            found, features = self._features(examples[name], modality, at)
+            good = [i for i, kind in enumerate(found) if not isinstance(kind, Bad)]
+            rows.append(features[good])
+            owners += [name] * len(good)
+            kinds |= {found[i] for i in good}
         return FewShot.fit(
-            features[good],
-            [owners[i] for i in good],
+            torch.cat(rows).cpu(),
+            owners,
             method=method,
             at=at,
-            modality="+".join(kinds.pop()) if len(kinds) == 1 else None,
-        )
-
-    def _prediction(
-        self, entry: Entry, names: Sequence[str], scores: Tensor | None, abstain_below: float | None
-    ) -> Prediction:
-        if isinstance(entry, Bad) or scores is None:
-            return Prediction("", abstained=True, error=str(entry))
-        best = int(scores.argmax())
-        used = tuple(sorted(entry, key=self.modalities.index))
-        return Prediction(
-            names[best],
-            {name: float(score) for name, score in zip(names, scores)},
-            used,
-            abstained=abstain_below is not None and float(scores[best]) < abstain_below,
+            modality="+".join(next(iter(kinds))) if len(kinds) == 1 else None,  # type: ignore[arg-type]
         )
 
     # -- words ---------------------------------------------------------------------------------------------------
@@ -342,13 +267,11 @@ class AllSpark:
         """Ask in words of each input; "" for those that could not be read."""
         if not isinstance(question, str) or not question.strip():
             raise ValueError("the question is empty; wanted words")
-        entries = as_items(inputs, modality)
-        warn_bad(entries)
         tokenizer = self.processor.tokenizer
 
-        def run(batch: dict[str, Any]) -> list[str]:
+        def run(samples: list[dict[str, Any]]) -> list[str]:
             new = self.model.generate(
-                **batch,
+                **self._batch(samples, questions=[question] * len(samples)),
                 max_new_tokens=max_new_tokens,
                 do_sample=False,
                 pad_token_id=tokenizer.pad_token_id,
@@ -356,7 +279,7 @@ class AllSpark:
             )
             return [words.strip() for words in tokenizer.batch_decode(new, skip_special_tokens=True)]
 
-        _, answers = self._run(entries, run, questions=question)
+        _, answers = self._run(inputs, modality, run)
         return ["" if answer is None else answer for answer in answers]
 
     # -- dense answers -------------------------------------------------------------------------------------------
@@ -374,46 +297,17 @@ class AllSpark:
 
         return segment(self, inputs, labels, examples=examples, modality=modality)
 
-    def _dense(self, entry: Mapping[str, Item], at: str) -> Tensor:
-        """One item -> its tokens' vectors: (h, w, ·) on a grid, else (N, ·)."""
-        if len(entry) != 1:
-            raise ValueError(f'{len(entry)} modalities came at once; output="dense" takes one')
-        with torch.inference_mode():
-            batch = self._to(self.processor([entry]))
-            if not batch["inputs"]:
-                name = next(iter(entry))
-                raise ValueError(f'{name} has no encoder tokens; use output="item"')
-            ((name, inputs),) = batch["inputs"].items()
-            tokens = self.model.encode(name, inputs)
-            features = self.at_tokens(name, tokens.features, at)[0].float()  # (N, ·)
-        if tokens.grid is not None:
-            return features.unflatten(0, tokens.grid)
-        return features if tokens.mask is None else features[tokens.mask[0]]
 
-    def at_tokens(self, name: str, features: Tensor, at: str) -> Tensor:
-        """Every token on its own through bridge and language model: (B, N, D) -> (B, N, D or H)."""
-        if at == "encoder":
-            return features
-        single = features.flatten(0, 1)[:, None]  # (B · N, 1, D)
-        out = []
-        for part in single.split(8 * self.batch_size):
-            bridged = self.model.bridges[name](part, None)  # (b, Q, H)
-            if at == "language":
-                words = self.processor.ids(modalities.get(name).prompt).to(features.device)
-                before = self.model.language.get_input_embeddings()(words).expand(len(part), -1, -1)
-                embeds = torch.cat([before, self.model.prompts(name, bridged)], dim=1)
-                mask = torch.ones(embeds.shape[:2], dtype=torch.long, device=embeds.device)
-                hidden = self.model.language.base_model(
-                    inputs_embeds=embeds, attention_mask=mask, position_ids=positions(mask), use_cache=False
-                ).last_hidden_state
-                bridged = F.normalize(hidden[:, -bridged.shape[1] :].mean(1), dim=-1)[:, None]
-            out.append(bridged.mean(1))
-        return torch.cat(out).unflatten(0, features.shape[:2])
-
-
-def _check_level(at: str) -> None:
-    if at not in LEVELS:
-        raise ValueError(f"at is {at!r}; wanted one of {', '.join(LEVELS)}")
+def _prediction(kind: Kind, names: Sequence[str], scores: Tensor | None, abstain_below: float | None) -> Prediction:
+    if isinstance(kind, Bad) or scores is None:
+        return Prediction("", abstained=True, error=str(kind))
+    best = int(scores.argmax())
+    return Prediction(
+        names[best],
+        {name: float(score) for name, score in zip(names, scores)},
+        kind,
+        abstained=abstain_below is not None and float(scores[best]) < abstain_below,
+    )
 
 
 def check_labels(labels: Sequence[str]) -> list[str]:
@@ -424,35 +318,6 @@ def check_labels(labels: Sequence[str]) -> list[str]:
     if len(names) < 2 or len(set(names)) != len(names) or not all(isinstance(n, str) and n.strip() for n in names):
         raise ValueError(f"labels are {names}; wanted at least two different names, none empty")
     return names
-
-
-@contextmanager
-def _no_bars() -> Iterator[None]:
-    """Without transformers' own progress bars, which would say nothing of a model this small."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
-
-
-def _progress(batches: list[list[int]], total: int) -> Iterator[list[int]]:
-    """Batches, with a bar on the terminal for long lists."""
-    if total < SHOW_PROGRESS:
-        yield from batches
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("items", total=total)
-        for batch in batches:
-            yield batch
-            bar.advance(task, len(batch))
 
 
 def load(
@@ -473,20 +338,10 @@ def load(
         UnreadableFileError: a file of its folder is corrupt.
         ValueError: the weights are not those of the configuration.
     """
-    folder = find(os.fspath(name))
-    with _no_bars():
-        model, report = AllSparkModel.from_pretrained(
-            folder, dtype=dtype, local_files_only=True, output_loading_info=True
-        )
-    missing, unexpected = sorted(report["missing_keys"]), sorted(report["unexpected_keys"])
-    if missing or unexpected:
-        raise ValueError(
-            f"{folder}: the weights do not fit config.json ({len(missing)} missing, as {missing[:2]}; {len(unexpected)} "
-            f"unknown, as {unexpected[:2]}); save the model again"
-        )
-    processor = AllSparkProcessor.from_pretrained(folder, local_files_only=True)
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return AllSpark(model.to(device), processor)
+    from .building import load_parts
+
+    model, processor = load_parts(os.fspath(name), dtype)
+    return AllSpark(model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), processor)
 
 
 def build(
@@ -508,7 +363,8 @@ def build(
             ``PreTrainedModel`` (with ``tokenizer``), or None for the preset's, untrained.
         tokenizer: a loaded tokenizer; needed with a loaded ``language``.
         modality: which modalities to include; by default all that are registered.
-        encoders: modality -> changes of its encoder's config, such as ``{"rgb": {"tower": "timm:vit_base_patch16_224"}}``.
+        encoders: modality -> changes of its encoder's config, such as
+            ``{"rgb": {"tower": "timm:vit_base_patch16_224@weights.safetensors"}}``.
         inputs: modality -> changes of its ``prepare`` arguments.
         heads: name -> head config.
         seed: of the random weights; torch's own random state is left as it was.

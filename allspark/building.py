@@ -1,9 +1,10 @@
-"""A new model from a preset, a language model of any family, and the registered modalities."""
+"""Models made new, from a preset and a language model of any family, or read back from a folder."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from . import modality as modalities
 from .config import AllSparkConfig
 from .model import AllSparkModel
-from .presets import PRESETS, merged
+from .presets import PRESETS, find, merged
 from .processor import AllSparkProcessor
 
 Settings = Mapping[str, Mapping[str, Any]]
@@ -100,3 +101,33 @@ def build_parts(
         tokenizer, config, **{name: value for name, value in settings.items() if name in records}
     )
     return model.eval(), processor
+
+
+def load_parts(name: str, dtype: torch.dtype) -> tuple[AllSparkModel, AllSparkProcessor]:
+    """Model and processor of a shipped name or a folder; see ``allspark.load`` for the errors."""
+    folder = find(name)
+    with no_bars():
+        model, report = AllSparkModel.from_pretrained(
+            folder, dtype=dtype, local_files_only=True, output_loading_info=True
+        )
+    missing, unexpected = sorted(report["missing_keys"]), sorted(report["unexpected_keys"])
+    if missing or unexpected:
+        raise ValueError(
+            f"{folder}: the weights do not fit config.json ({len(missing)} missing, as {missing[:2]}; "
+            f"{len(unexpected)} unknown, as {unexpected[:2]}); save the model again"
+        )
+    return model, AllSparkProcessor.from_pretrained(folder, local_files_only=True)
+
+
+@contextmanager
+def no_bars() -> Iterator[None]:
+    """Without transformers' own progress bars, which would say nothing of a model this small."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

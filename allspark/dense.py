@@ -12,7 +12,9 @@ from torch import Tensor
 from . import modality as modalities
 from .inputs import Bad, as_item, as_items, warn_bad
 from .items import Item, Raster
+from .running import to_device
 from .segmentation import NO_DATA, Canvas, Segmentation, to_pixels, to_points, windows
+from .vectors import token_vectors
 
 if TYPE_CHECKING:
     from .api import AllSpark
@@ -53,7 +55,7 @@ def segment(
 
         names, at = check_labels(labels), "language"
         text = spark.text(names).float()
-        temperature = spark.processor.temperatures.get(modality or "", 0.05)
+        temperature = spark.temperature((modality,) if modality else ())
         score: Score = lambda vectors: (vectors @ text.T / temperature).softmax(-1)  # noqa: E731
     else:
         names, at = list(examples or {}), "encoder"
@@ -98,11 +100,11 @@ def _values(spark: AllSpark, name: str, item: Item, at: str, turn: Score | None)
 
 
 def _tokens(spark: AllSpark, name: str, item: Item, at: str) -> tuple[Tensor, tuple[int, int]]:
-    batch = spark._to(spark.processor([{name: item}]))
+    batch = to_device(spark.processor([{name: item}]), spark.model.device)
     if name not in batch["inputs"]:
         raise ValueError(f"{name} has no dense answers; segment reads rasters and point clouds")
     tokens = spark.model.encode(name, batch["inputs"][name])
-    features = spark.at_tokens(name, tokens.features, at)[0].float()
+    features = token_vectors(spark.model, spark.processor, name, tokens.features, at)[0].float()
     if tokens.grid is None and isinstance(item, Raster):
         raise ValueError(f"{name} gave no grid of tokens for this raster; segment needs one")
     return features, tokens.grid or (0, 0)

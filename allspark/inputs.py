@@ -113,13 +113,18 @@ def _from_words(words: str, record: modalities.Modality | None) -> Item:
     return Text(words)
 
 
-def as_items(inputs: Any, modality: str | None = None) -> list[Mapping[str, Item] | Bad]:
-    """Inputs, one or a list -> one entry each.
+def is_list(inputs: Any) -> bool:
+    """A list or tuple of inputs, not one input."""
+    return isinstance(inputs, Sequence) and not isinstance(inputs, (str, bytes))
+
+
+def as_items(inputs: Any, modality: str | None = None, *, first: int = 0) -> list[Mapping[str, Item] | Bad]:
+    """Inputs, one or a list -> one entry each; ``first`` is the number of the first in messages.
 
     A single input that cannot be read raises; in a list it becomes a ``Bad`` and the others go on. A table of several
     rows is a list of its rows.
     """
-    if not isinstance(inputs, Sequence) or isinstance(inputs, (str, bytes)):
+    if not is_list(inputs):
         item = as_item(inputs, modality)
         (name, value), *rest = item.items()
         if isinstance(value, Table) and not rest and len(value) > 1:
@@ -135,7 +140,7 @@ def as_items(inputs: Any, modality: str | None = None) -> list[Mapping[str, Item
             _check_rows(item)
             entries.append(item)
         except (ValueError, OSError, TypeError) as error:
-            entries.append(Bad(describe(value, position), error))
+            entries.append(Bad(describe(value, first + position), error))
     return entries
 
 

@@ -46,7 +46,7 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-for _name, _command in {
+_COMMANDS: dict[str, Callable[..., Any]] = {
     "list": look.list_models,
     "info": look.info,
     "read": look.read,
@@ -55,7 +55,8 @@ for _name, _command in {
     "ask": answers.ask,
     "segment": maps.segment,
     "doctor": look.doctor,
-}.items():
+}
+for _name, _command in _COMMANDS.items():
     app.command(_name)(guarded(_command))
 bench_app.command("few-shot")(guarded(bench.few_shot))
 app.add_typer(bench_app)

@@ -75,7 +75,8 @@ def classify(
 
     spark = allspark.load(model)
     few = None if shown is None else spark.few_shot(shown, at=at)
-    results, failed = [], []
+    results: list[dict[str, Any]] = []
+    failed: list[tuple[str, str]] = []
     for chunk in read_chunks(files, modality, reading):
         answers = _answer(
             chunk,
@@ -143,13 +144,14 @@ def embed(
     import allspark
 
     spark = allspark.load(model)
+
+    def vectors_of(items: list[Any]) -> list[Any]:
+        found: Any = spark.embed(items, at=at)
+        return list(found.float().cpu().numpy())
+
     names, vectors, shapes, failed = [], [], [], []
     for chunk in read_chunks(files, modality, reading):
-        answers = _answer(
-            chunk,
-            lambda items: list(spark.embed(items, at=at).float().cpu().numpy()),
-            lambda vector: not np.isfinite(vector).all(),
-        )
+        answers = _answer(chunk, vectors_of, lambda vector: not np.isfinite(vector).all())
         for entry, answer in zip(chunk, answers, strict=True):
             if isinstance(answer, str):
                 failed.append((entry.name, answer))

@@ -13,7 +13,8 @@ from .output import emit_json, emit_table, say
 
 def few_shot(
     data: Annotated[
-        str, typer.Option("--data", "-d", help="A manifest: `path` or a column per modality, `label`, `group`, `split`.")
+        str,
+        typer.Option("--data", "-d", help="A manifest: `path` or a column per modality, `label`, `group`, `split`."),
     ],
     model: opt.Model = "allspark-base",
     at: opt.At = "language",
@@ -25,28 +26,23 @@ def few_shot(
     split: Annotated[str | None, typer.Option(help="Only rows of this split.")] = None,
     baselines: Annotated[bool, typer.Option(help="Cheap features on the same episodes.")] = True,
     modality: opt.ModalityName = None,
-    units: opt.Units = None,
-    bands: opt.Bands = None,
-    wavelengths: opt.Wavelengths = None,
-    crs: opt.Crs = None,
     as_json: opt.Json = False,
 ) -> None:
     """Few-shot accuracy over episodes: mean and 95 % interval; support and query never share a group."""
     counts = [int(number) for number in opt.numbers(shots, "shots") or []]
-    reading = opt.reading(units, bands, wavelengths, crs, None)
-    rows = read_manifest(data, modality, reading, split)
+    rows = read_manifest(data, modality, split=split)
     import allspark
     from allspark.evaluate.baselines import cheap_features, score_baselines
     from allspark.evaluate.draw import draw_episodes
     from allspark.evaluate.episodes import Result, score_episodes
     from allspark.inputs import as_item
 
-    items = [as_item(row.item, modality) for row in rows]
+    items = [as_item(row.item) for row in rows]
     labels, groups = [row.label for row in rows], [row.group for row in rows]
     named = [group for group in groups if group is not None]
     if named and len(named) != len(groups):
         raise ValueError(f"{data} names a group for {len(named)} of {len(groups)} rows; name one for each, or for none")
-    features = allspark.load(model).embed(items, at=at)
+    features: Any = allspark.load(model).embed(items, at=at)
     kinds = {tuple(item) for item in items}
     cheap = {}
     if baselines and len(kinds) == 1 and len(kind := next(iter(kinds))) == 1:

@@ -36,7 +36,8 @@ def footprint(item: Any) -> tuple[int, np.ndarray] | None:
         return next((found for found in map(footprint, item.values()) if found is not None), None)
     if isinstance(item, Raster) and item.crs is not None and item.transform is not None:
         height, width = item.values.shape[-2:]
-        corners = np.array([item.transform * corner for corner in ((0, 0), (0, height), (width, height), (width, 0))])
+        affine = np.array(tuple(item.transform)[:6]).reshape(2, 3)  # (column, row, 1) -> (x, y)
+        corners = np.array([(0, 0, 1), (0, height, 1), (width, height, 1), (width, 0, 1)]) @ affine.T
     elif isinstance(item, PointCloud) and item.crs is not None:
         (west, south), (east, north) = item.xyz[:, :2].min(0), item.xyz[:, :2].max(0)
         corners = np.array([(west, south), (east, south), (east, north), (west, north)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -125,4 +125,50 @@ def read_examples(where: str, modality: str | None, options: dict[str, Any]) -> 
         }
     if not path.is_file():
         raise ValueError(f"{where} is neither a folder nor a manifest; give a folder with one sub-folder per class")
-    raise ValueError("manifest")
+    grouped: dict[str, list[Any]] = {}
+    for row in read_manifest(where, modality, options):
+        grouped.setdefault(row.label, []).append(row.item)
+    return grouped
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One row of a manifest: its item (or {modality: item}), its label, and its group where it has one."""
+
+    item: Any
+    label: str
+    group: str | None
+
+
+def read_manifest(
+    path: str, modality: str | None = None, options: dict[str, Any] | None = None, split: str | None = None
+) -> list[Labelled]:
+    """The labelled rows of a manifest, each with its item.
+
+    Args:
+        path: CSV, JSON Lines or Parquet.
+        modality: what a ``path`` column holds, where the files do not say.
+        options: of readers, for what a row does not say itself.
+        split: only rows of this split.
+
+    Raises:
+        ValueError: a row without a label, or what ``allspark.readers.manifest`` says of the manifest.
+        OSError: a file that cannot be read; the message names its line.
+    """
+    from ..readers.manifest import load_row
+    from ..readers.manifest import read_manifest as rows_of
+
+    manifest = rows_of(path)
+    found = []
+    for row in manifest if split is None else manifest.split(split):
+        if row.label is None:
+            raise ValueError(
+                f"line {row.line} of {path} has no label; give each row one, or choose a --split that does"
+            )
+        given = {key: {**(options or {}), **dict((row.options or {}).get(key, {}))} for key in row.inputs}
+        inputs = row.inputs
+        if modality is not None and None in inputs:
+            inputs, given = {modality: inputs[None]}, {modality: given[None]}
+        items = load_row(replace(row, inputs=inputs, options=given))
+        found.append(Labelled(items[None] if list(items) == [None] else items, row.label, row.group))
+    return found

@@ -43,7 +43,7 @@ def segment(
     if scene.error is not None:
         raise ValueError(scene.error)
     names = opt.words(labels)
-    shown = None
+    shown: dict[str, Any] | None = None
     if examples is not None:
         shown = _whole(read_examples(examples, modality, reading))
     elif labelled is not None:

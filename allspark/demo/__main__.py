@@ -106,12 +106,12 @@ def main() -> None:
     )
 
     truth = flood_labels()
-    answer, learned, overlap = water_map(spark, place["multispectral"], truth)
+    found_water, learned, overlap = water_map(spark, place["multispectral"], truth)
     console.print(
         f"Water in the flood scene from {int(learned.sum())} labelled pixels of its left half: "
         f"intersection over union {overlap:.2f} on the right half, where no label was shown."
     )
-    draw(given.out, place["multispectral"], truth, learned, answer, f"answer (IoU {overlap:.2f} on the right)", bars)
+    draw(given.out, place["multispectral"], truth, learned, found_water, f"answer (IoU {overlap:.2f} on the right)", bars)
     console.print(f"Picture: {given.out}   ({time.perf_counter() - start:.0f} s in all)")
 
 

@@ -35,7 +35,7 @@ def draw(
 
     figure = Figure(figsize=(13, 8), layout="constrained")
     grid = figure.add_gridspec(2, 1, height_ratios=[1.15, 1])
-    maps = grid[0].subgridspec(1, 4).subplots()
+    maps: Any = grid[0].subgridspec(1, 4).subplots()
     water = ListedColormap(["#ffffff", "#d9c9a3", "#2166ac"])
     shown = {"scene (SWIR, NIR, red)": _colour(scene), "labels: blue is water": labels, "labels shown to the model":
              np.where(learned, labels, -1), title: answer}  # fmt: skip
@@ -45,7 +45,8 @@ def draw(
         axes.set_title(name, fontsize=10)
         axes.set_xticks([])
         axes.set_yticks([])
-    bars = grid[1].subgridspec(2, (len(rows) + 1) // 2).subplots().ravel()
+    bars: Any = grid[1].subgridspec(2, (len(rows) + 1) // 2).subplots()
+    bars = bars.ravel()
     for axes in bars[len(rows) :]:
         axes.set_axis_off()
     for axes, (name, scores, truth) in zip(bars, rows):

@@ -41,6 +41,10 @@ class Task:
     pieces_of: str
 
 
+def _read(name: str, **options: Any) -> Any:
+    return allspark.read(allspark.sample(name), **options)
+
+
 def _crop(raster: Any, row: int, column: int, size: int) -> Any:
     square = np.s_[row : row + size, column : column + size]
     valid = None if raster.valid is None else raster.valid[square]
@@ -56,7 +60,7 @@ def _tiles(raster: Any, size: int) -> Iterator[tuple[Any, int, int]]:
 
 def rgb() -> Task:
     """A prairie lake against fields."""
-    lake, fields = (allspark.read(allspark.sample(name)) for name in ("rgb_lake", "rgb_fields"))
+    lake, fields = (_read(name) for name in ("rgb_lake", "rgb_fields"))
     inside = {(0, 0), (0, 1), (1, 2), (1, 3), (2, 2), (2, 3), (2, 4), (3, 2), (3, 3)}  # 32-pixel tiles all of water
     pieces = {
         WATER: [tile for tile, row, column in _tiles(lake, 32) if (row // 32, column // 32) in inside],
@@ -67,7 +71,7 @@ def rgb() -> Task:
 
 
 def _flood(modality: str, name: str) -> Task:
-    scene = allspark.read(allspark.sample(name))
+    scene = _read(name)
     water = flood_labels()
     pieces: dict[str, list[Any]] = {WATER: [], DRY: []}
     for tile, row, column in _tiles(scene, 16):
@@ -81,7 +85,7 @@ def _flood(modality: str, name: str) -> Task:
 
 def flood_labels() -> np.ndarray:
     """(128, 128): −1 no data, 0 dry, 1 water, of the flood scene."""
-    raster = allspark.read(allspark.sample("flood_labels"), units="dn", bands=["water"])
+    raster = _read("flood_labels", units="dn", bands=["water"])
     return np.where(raster.mask, raster.values[0], -1)
 
 
@@ -97,7 +101,7 @@ def sar() -> Task:
 
 def hyperspectral() -> Task:
     """A lake's shore in 198 bands."""
-    scene = allspark.read(allspark.sample("hyperspectral_jasper"))
+    scene = _read("hyperspectral_jasper")
     pieces: dict[str, list[Any]] = {"water": [], "vegetation": []}
     for tile, _, _ in _tiles(scene, 4):
         red, nir = (tile.values[np.abs(tile.wavelengths - at).argmin()].astype(float) for at in (0.66, 0.86))
@@ -111,7 +115,7 @@ def hyperspectral() -> Task:
 
 def point_cloud() -> Task:
     """A town's roofs and trees."""
-    cloud = allspark.read(allspark.sample("point_cloud_town"))
+    cloud = _read("point_cloud_town")
     corner = cloud.xyz[:, :2].min(0)
     cell = ((cloud.xyz[:, :2] - corner) // 5).astype(int)  # 5 m
     kinds = np.asarray(cloud.features["classification"])
@@ -134,7 +138,7 @@ def point_cloud() -> Task:
 
 def trajectory() -> Task:
     """A hurricane's track."""
-    track = allspark.read(allspark.sample("trajectory_katrina"))
+    track = _read("trajectory_katrina")
     pieces: dict[str, list[Any]] = {"heading west": [], "heading north": []}
     for start in range(0, len(track.positions) - 3, 4):
         part = slice(start, start + 4)
@@ -147,7 +151,7 @@ def trajectory() -> Task:
 
 def graph() -> Task:
     """Flights among airports."""
-    whole = allspark.read(allspark.sample("graph_airports"))
+    whole = _read("graph_airports")
     degree = np.bincount(whole.edges.ravel(), minlength=whole.count)
     order = np.argsort(-degree, kind="stable")
 
@@ -166,7 +170,7 @@ def graph() -> Task:
 
 def table() -> Task:
     """A day's weather as numbers; its type is the label and is taken out."""
-    whole = allspark.read(allspark.sample("table_weather"), modality="table")
+    whole = _read("table_weather", modality="table")
     kinds = whole.frame["weather"].tolist()
     days = replace(whole, frame=whole.frame.drop(columns=["weather"]), scales=whole.scales)
     pieces = {kind: [days[i] for i, found in enumerate(kinds) if found == kind] for kind in ("rain", "sun")}
@@ -178,20 +182,20 @@ def table() -> Task:
 
 
 def _sentences(name: str) -> list[Any]:
-    words = allspark.read(allspark.sample(name)).words
+    words = _read(name).words
     return [allspark.Text(sentence) for sentence in re.split(r"(?<=\.)\s+", words.strip())]
 
 
 def language() -> Task:
     """A paragraph about a flood."""
     pieces = {"flood": _sentences("language_flood"), "farming": _sentences("language_harvest")}
-    item = allspark.read(allspark.sample("language_flood"))
+    item = _read("language_flood")
     labels = ("flood", "football", "music", "medicine")
     return Task("language", "language_flood.txt", item, "flood", labels, pieces, "sentences of the two texts")
 
 
 def _functions(name: str) -> list[Any]:
-    script = allspark.read(allspark.sample(name))
+    script = _read(name)
     parts = [part for part in script.source.split("\n\n") if part.strip()]
     return [replace(script, source=part) for part in parts]
 
@@ -199,7 +203,7 @@ def _functions(name: str) -> list[Any]:
 def code() -> Task:
     """A script about water in images."""
     pieces = {"image processing": _functions("code_water_mask"), "graph search": _functions("code_shortest_path")}
-    item = allspark.read(allspark.sample("code_water_mask"))
+    item = _read("code_water_mask")
     labels = ("JavaScript", "Python", "C", "HTML")
     return Task("code", "code_water_mask.js", item, "JavaScript", labels, pieces, "functions of the two scripts")
 

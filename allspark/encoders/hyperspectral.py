@@ -117,7 +117,9 @@ class HyperspectralEncoder(Encoder):
         self.transformer = Transformer(width, depth, heads, mlp_ratio, drop_path)
         self.pool = StepPool(width, heads)
 
-    def forward(self, pixels: Tensor, valid: Tensor, band_mask: Tensor, wavelengths: Tensor, fwhm: Tensor) -> Tokens:
+    def forward(  # type: ignore[override]
+        self, pixels: Tensor, valid: Tensor, band_mask: Tensor, wavelengths: Tensor, fwhm: Tensor
+    ) -> Tokens:
         """One collated batch -> a token per patch.
 
         Args:
@@ -139,10 +141,11 @@ class HyperspectralEncoder(Encoder):
         widths = F.pad(fwhm, (0, extra), value=1.0).view(B, -1, g)
         T = bands.shape[1]
         real = valid[:, None] & bands.any(2)[..., None, None]  # (B, T, H, W): a group of padding has no pixel
-        x, mask, grid = self.embedding(pixels, real, bands, centres, widths)
-        x = x + positions_2d(*grid, self.width, x.device).to(x.dtype)
+        x, mask, (h, w) = self.embedding(pixels, real, bands, centres, widths)
+        x = x + positions_2d(h, w, self.width, x.device).to(x.dtype)
         x = self.transformer(x.flatten(1, 2), mask.flatten(1)).view(B, T, -1, self.width)
-        return Tokens(*self.pool(x, mask), grid)
+        features, mask = self.pool(x, mask)
+        return Tokens(features, mask, (h, w))
 
 
 register(

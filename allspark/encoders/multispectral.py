@@ -64,7 +64,7 @@ def prepare(
     centres, widths = wavelengths_of(item)
     years = np.zeros(1 if item.values.ndim == 3 else len(item.values), np.float32)
     timed = item.time is not None and not np.isnat(item.time).any()
-    if timed:
+    if item.time is not None and timed:
         years = _years(item.time)
     if item.values.ndim == 4:
         order = np.argsort(years, kind="stable")
@@ -125,7 +125,7 @@ class MultispectralEncoder(Encoder):
         self.transformer = Transformer(width, depth, heads, mlp_ratio, drop_path)
         self.pool = StepPool(width, heads)
 
-    def forward(
+    def forward(  # type: ignore[override]
         self,
         pixels: Tensor,
         valid: Tensor,
@@ -149,12 +149,13 @@ class MultispectralEncoder(Encoder):
         Returns:
             (B, h · w, D) on the grid (h, w), a token real where any pixel of its patch is valid at any date.
         """
-        x, mask, grid = self.embedding(pixels, valid, band_mask, wavelengths[:, None], fwhm[:, None])
+        x, mask, (h, w) = self.embedding(pixels, valid, band_mask, wavelengths[:, None], fwhm[:, None])
         B, T, N, D = x.shape
-        x = x + positions_2d(*grid, D, x.device).to(x.dtype)
+        x = x + positions_2d(h, w, D, x.device).to(x.dtype)
         x = x + self.dates(self._calendar(time, has_time))[:, :, None]
         x = self.transformer(x.flatten(1, 2), mask.flatten(1)).view(B, T, N, D)
-        return Tokens(*self.pool(x, mask), grid)
+        features, mask = self.pool(x, mask)
+        return Tokens(features, mask, (h, w))
 
     @staticmethod
     def _calendar(time: Tensor, has_time: Tensor) -> Tensor:

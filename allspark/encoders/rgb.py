@@ -6,7 +6,8 @@ EfficientNet-Lite0 has no squeeze-and-excitation and no swish: quick on a CPU, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from ..items import Raster
 from ..modality import Modality, register
 from .base import Encoder, Tokens
 from .pixels import crop_around_valid, is_display, need_valid, one_date, resize
-from .towers import PATCHES, build_tower, load_weights, split_tower
+from .towers import PATCHES, ForeignTower, LiteTower, build_tower, load_weights, split_tower, tower_input
 from .vit import PatchTransformer, token_mask
 
 
@@ -89,10 +90,11 @@ class RgbEncoder(Encoder):
         super().__init__()
         name, _ = split_tower(tower)
         self.freeze_norm = freeze_norm
+        self.tower: LiteTower | ForeignTower | None = None
         if name == PATCHES:
             if width is None:
                 raise ValueError("the tower 'vit' has no width of its own; give width")
-            self.tower, channels, patch = None, 3, 16
+            channels, patch = 3, 16
         else:
             self.tower = build_tower(name)
             channels, patch = self.tower.channels, 1
@@ -113,7 +115,7 @@ class RgbEncoder(Encoder):
                     module.eval()
         return self
 
-    def forward(self, pixels: Tensor, valid: Tensor) -> Tokens:
+    def forward(self, pixels: Tensor, valid: Tensor) -> Tokens:  # type: ignore[override]
         """(B, 3, S, S) and (B, S, S) bool -> (B, N, D) on a grid; S a multiple of 16 for the towers of our own."""
         x = torch.where(valid[:, None], pixels, 0)  # an invalid pixel is the mean colour, whatever stood there
         if self.tower is not None:
@@ -142,6 +144,19 @@ def load_tower(encoder: RgbEncoder, tower: str, checkpoint: str) -> None:
     load_weights(encoder.tower.net, split_tower(tower)[0], checkpoint)
 
 
+def input_for(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``prepare`` must be told for the tower of an encoder's config: its size, mean and std."""
+    return tower_input(config["tower"])
+
+
+def pretrained(encoder: RgbEncoder, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Load the checkpoint that a config's tower names, if any -> the config to keep, without the checkpoint's place."""
+    tower, checkpoint = split_tower(config["tower"])
+    if checkpoint is not None:
+        load_tower(encoder, tower, checkpoint)
+    return {**config, "tower": tower}
+
+
 register(
     Modality(
         name="rgb",
@@ -160,5 +175,7 @@ register(
             "drop_path": 0.0,
             "freeze_norm": False,
         },
+        input_for=input_for,
+        pretrained=pretrained,
     )
 )

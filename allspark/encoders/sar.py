@@ -146,7 +146,9 @@ class SarEncoder(Encoder):
         self.norms = nn.ModuleList(nn.GroupNorm(8, b) for b in channels[1:])
         self.transformer = PatchTransformer(width, width, depth, heads, mlp_ratio=mlp_ratio, drop_path=drop_path)
 
-    def forward(self, pixels: Tensor, valid: Tensor, polarisations: Tensor) -> Tokens:
+    def forward(  # type: ignore[override]
+        self, pixels: Tensor, valid: Tensor, polarisations: Tensor
+    ) -> Tokens:
         """Standardised decibels -> tokens on a grid.
 
         Args:

@@ -63,8 +63,7 @@ class SpectralPatchEmbedding(nn.Module):
         self.mixing = nn.Linear(hidden, 3 * rank)  # of pixels, of the mean spectrum, of its shape
         self.bias = nn.Linear(hidden, width)
         self.kernel = nn.Linear(rank * patch * patch, width, bias=False)
-        self.spectrum = Mlp(2 * rank, width)
-        self.spectrum.fc2 = nn.Linear(width, width)
+        self.spectrum = Mlp(2 * rank, width, width)
         self.norm = nn.LayerNorm(width)
         self.apply(init_weights)
         # Emitted numbers of order one from the start: with 0.02 throughout, the bands' differences would drown.

@@ -36,11 +36,11 @@ def standardise(features: np.ndarray) -> np.ndarray:
 
 def _layers(raster: Raster) -> np.ndarray:
     """(C', H, W) float32: radar in dB; a time series as its mean and its spread over time; invalid pixels NaN."""
-    values = raster.values.astype(np.float32)
+    values: np.ndarray = raster.values.astype(np.float32)
     if raster.units in DECIBELS:
         positive = values[np.isfinite(values) & (values > 0)]
         floor = float(np.percentile(positive, 1)) if len(positive) else 1.0
-        values = DECIBELS[raster.units] * np.log10(np.maximum(values, floor))
+        values = np.float32(DECIBELS[raster.units]) * np.log10(np.maximum(values, np.float32(floor)))
     if values.ndim == 4:
         values = np.concatenate([values.mean(0), values.std(0)]) if len(values) > 1 else values[0]
     mask = raster.mask

@@ -89,10 +89,11 @@ def raw_columns(items: Sequence[Table]) -> np.ndarray:
         if not present:
             continue
         if all(isinstance(cell, numbers.Real | np.bool_) for cell in present):
-            columns.append(_numbers(np.array([[np.nan if m else float(c)] for c, m in zip(cells, missing)])))
+            values = pd.Series(cells, dtype=object).where(~missing, np.nan).astype(np.float64)
+            columns.append(_numbers(values.to_numpy()[:, None]))
         elif all(isinstance(cell, np.datetime64) or hasattr(cell, "timetuple") for cell in present):
             stamp = pd.to_datetime(pd.Series(cells), utc=True)
-            season = 2 * np.pi * stamp.dt.dayofyear.to_numpy(np.float64) / 365.25
+            season = 2 * np.pi * stamp.dt.day_of_year.to_numpy(np.float64) / 365.25
             year = stamp.dt.year.to_numpy(np.float64)
             columns.append(_numbers(np.stack([year, np.sin(season), np.cos(season)], 1)))
         else:

@@ -1,4 +1,4 @@
-"""One source through everything: encoder, bridge and language features, cheap baselines, zero-shot; one row comes out."""
+"""One source through everything: encoder, bridge and language features, cheap baselines, zero-shot; out comes a row."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ _MAKERS = {
 
 
 def suffix_of(path: str | PathLike[str]) -> str:
-    """".tif" of "a/b.TIF", and of "zip://a/b.tif::c.zip"."""
+    """ ".tif" of "a/b.TIF", and of "zip://a/b.tif::c.zip"."""
     inner = fspath(path).split("::", 1)[0].removeprefix("zip://")
     return PurePosixPath(inner).suffix.lower()
 

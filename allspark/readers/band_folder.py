@@ -18,7 +18,7 @@ from .gdal import check_size, checked_window, moved, opened
 from .image import part_of
 from .place import Place
 from .raster_assembly import Wanted, assemble, chosen
-from .raster_metadata import Band, Description, describe, written
+from .raster_metadata import Band, Description, describe, last_words
 
 IMAGES = (".tif", ".tiff", ".jp2", ".img", ".png")
 SHOWN = 5  # files listed in an error
@@ -56,7 +56,7 @@ def read(place: Place, wanted: Wanted) -> Raster:
             own = describe(dataset)
             own = replace(own, bands=(replace(own.bands[0], name=name),))
             own = own.filled(stac.describe(item, file.name, 1)).filled(products.describe(listed, [name]))
-            parts.append(own if own.time is not None else replace(own, time=written(dataset)))
+            parts.append(own.filled(last_words(dataset, file.name)))
             grids.append((dataset.transform, dataset.crs, dataset.height, dataset.width))
     finest = min(range(len(grids)), key=lambda i: abs(grids[i][0].determinant))
     _check_grids(files, grids, finest)

@@ -14,6 +14,7 @@ from .place import Place
 DRIVERS = ("GTiff", "JPEG", "PNG", "WEBP", "JP2OpenJPEG", "ENVI", "EHdr", "HFA", "BMP")
 SETTINGS = {
     "GDAL_ERROR_ON_LIBJPEG_WARNING": "TRUE",  # a JPEG cut short is an error, not a picture with a grey half
+    "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO",  # GDAL 3.10's quick way through a PNG cut short gives garbage and no error
     "RAW_CHECK_FILE_SIZE": "YES",  # the same for ENVI data
 }
 LARGEST = 400_000_000  # values decoded at once: 1.6 GB as float32

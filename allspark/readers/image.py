@@ -12,7 +12,7 @@ from . import products, sensors, stac
 from .gdal import Window, check_size, checked_window, moved, opened
 from .place import Place
 from .raster_assembly import Wanted, assemble, chosen
-from .raster_metadata import Band, Description, describe, written
+from .raster_metadata import Band, Description, describe, last_words
 from .units import Unit
 
 _PICTURES = ("PNG", "BMP")  # where a colour table is a way to store a picture; in a TIFF it colours classes
@@ -59,14 +59,12 @@ def described(dataset: Any, place: Place) -> Description:
     """The file's own words, then a STAC item's, then those of the product it belongs to."""
     own = describe(dataset)
     count = dataset.count
-    names = [band.name for band in own.bands]
     own = own.filled(stac.describe(stac.beside(place), place.name, count))
+    if count == 1:
+        own = own.filled(Description((Band(sensors.band_in_file_name(place.stem)),)))
     if sensors.product(place.name)[0] is not None:
-        if names == [None]:
-            names = [sensors.band_in_file_name(place.stem)]
-            own = own.filled(Description((Band(names[0]),)))
-        own = own.filled(products.describe(place.neighbours(), names))
-    return own if own.time is not None else replace(own, time=written(dataset))
+        own = own.filled(products.describe(place.neighbours(), [band.name for band in own.bands]))
+    return own.filled(last_words(dataset, place.name))
 
 
 def part_of(window: Window) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
@@ -12,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from ..items import Code, Item, Text
-from . import UnreadableFileError, suffix_of
+from . import suffix_of
 from .archive import local, members, split
+from .manifest_records import records_of
 
 ANSWERS = ("label", "target", "answer", "question", "split", "group")
-OPTIONS = (
-    "units", "bands", "wavelengths", "fwhm", "nodata", "scale", "offset", "gsd", "crs", "time", "id", "columns",
-    "time_unit", "time_format", "max_points", "directed",
-)  # fmt: skip
+# Of readers, without the input's name before them: words that a manifest hardly uses for anything else, unlike "id".
+OPTIONS = ("units", "bands", "wavelengths", "fwhm", "crs")
 SHOWN = 3  # missing files listed in an error
 CLOSE = 0.8  # likeness of a column's name to a known one that makes it a slip of the pen
 
@@ -71,7 +69,7 @@ class Manifest:
         rows = tuple(row for row in self.rows if row.split == name)
         if not rows:
             there = sorted({row.split for row in self.rows if row.split}) or ["none"]
-            raise ValueError(f"the manifest has no split {name!r}; its splits are {', '.join(there)}; choose among these")
+            raise ValueError(f"the manifest has no split {name!r}; its splits are {', '.join(there)}; choose one")
         return replace(self, rows=rows)
 
     def labels(self) -> list[str]:
@@ -87,8 +85,9 @@ def read_manifest(path: str | PathLike[str], *, path_column: str | None = None, 
     those of archives: ``zip://tiles/b.tif::c.zip``. A column of a modality of words (language, code) holds the words
     themselves, or a file's path. ``label``, ``target``, ``answer``, ``question``, ``split`` and ``group`` are optional.
 
-    What a reader must be told stands in columns of that name (``units``, ``bands``, ``crs`` …), or, where there are
-    several modalities, with the modality before it: ``sar.units``. Lists are JSON or parted by semicolons.
+    What a reader must be told stands in columns called after the input and the option: ``sar.units``, ``path.id``.
+    Where there is one input, ``units``, ``bands``, ``wavelengths``, ``fwhm`` and ``crs`` may stand alone. Lists are
+    JSON or parted by semicolons.
 
     Args:
         path: .csv, .tsv, .jsonl, .ndjson or .parquet.
@@ -103,7 +102,7 @@ def read_manifest(path: str | PathLike[str], *, path_column: str | None = None, 
     """
     name = fspath(path)
     with local(path) as file:
-        records, columns = _records(file, suffix_of(name), name)
+        records, columns = records_of(file, suffix_of(name), name)
     if not records:
         raise ValueError(f"the manifest {name} has no rows; wanted one per sample; check what wrote it")
     inputs = _input_columns(columns, path_column, name)
@@ -145,75 +144,11 @@ def load_row(row: Row) -> dict[str | None, Item]:
     return items
 
 
-def _records(file: Path, suffix: str, name: str) -> tuple[list[tuple[int, dict[str, Any]]], list[str]]:
-    """(line, record) pairs without empty cells, and the columns' names."""
-    if suffix in (".jsonl", ".ndjson"):
-        return _json_lines(file, name)
-    if suffix in (".parquet", ".geoparquet"):
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        try:
-            table = pq.read_table(file)
-        except (pa.ArrowException, OSError) as error:
-            raise UnreadableFileError(f"{name} is truncated or no Parquet ({error}); wanted a whole file") from error
-        _once(table.column_names, name)
-        return [(i, _filled(record)) for i, record in enumerate(table.to_pylist(), 1)], table.column_names
-    if suffix not in (".csv", ".tsv"):
-        raise ValueError(f"a {suffix or 'nameless'} manifest came; wanted .csv, .jsonl or .parquet; convert it")
-    from .delimited import head, read_delimited
-
-    _once(head(file, name)[0], name)
-    frame = read_delimited(file, name, words=True)
-    records, line = [], 2
-    for values in frame.fillna("").itertuples(index=False, name=None):
-        record = _filled({column: value.strip() for column, value in zip(frame.columns, values)})
-        if record:
-            records.append((line, record))
-        line += 1 + sum(value.count("\n") for value in values)  # cells in quotes may run over several lines
-    return records, list(frame.columns)
-
-
-def _json_lines(file: Path, name: str) -> tuple[list[tuple[int, dict[str, Any]]], list[str]]:
-    from .delimited import encoding_of
-
-    records = []
-    with open(file, encoding=encoding_of(file, name)) as opened:
-        for number, text in enumerate(opened, 1):
-            if not text.strip():
-                continue
-            try:
-                record = json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, name))
-            except json.JSONDecodeError as error:
-                raise UnreadableFileError(
-                    f"line {number} of {name} is no JSON ({error.msg}); wanted one object per line; mend it"
-                ) from error
-            if not isinstance(record, dict):
-                raise ValueError(f"line {number} of {name} holds a {type(record).__name__}; wanted an object per line")
-            records.append((number, _filled(record)))
-    return records, list(dict.fromkeys(key for _, record in records for key in record))
-
-
-def _unique(pairs: list[tuple[str, Any]], name: str) -> dict[str, Any]:
-    _once([key for key, _ in pairs], name)
-    return dict(pairs)
-
-
-def _once(columns: Sequence[str], name: str) -> None:
-    twice = [column for column, count in Counter(columns).items() if count > 1]
-    if twice:
-        raise ValueError(f"the manifest {name} has column {twice[0]!r} more than once; wanted each once; rename one")
-
-
-def _filled(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in record.items() if value is not None and value != "" and value == value}
-
-
 def _input_columns(columns: Sequence[str], path_column: str | None, name: str) -> dict[str | None, str]:
     """Modality (None for the column of paths) -> column."""
     if path_column is not None:
         if path_column not in columns:
-            raise ValueError(f"the manifest {name} has no column {path_column!r}; it has {', '.join(columns)}; name one")
+            raise ValueError(f"the manifest {name} has no column {path_column!r}; it has {', '.join(columns)}")
         return {None: path_column}
     from ..modality import names
 
@@ -234,15 +169,15 @@ def _check_columns(columns: Sequence[str], inputs: Mapping[str | None, str], nam
 
     known = [*names(), *ANSWERS, *OPTIONS, "path"]
     for column in columns:
-        modality, _, option = column.rpartition(".")
-        if modality and modality in inputs:
+        owner = column.rpartition(".")[0]
+        if owner in inputs.values():
             continue
-        if modality in names():
-            raise ValueError(f"the manifest {name} has {column!r} but no column {modality!r} to use it for; add it")
+        if owner in names():
+            raise ValueError(f"the manifest {name} has {column!r} but no column {owner!r} to use it for; add it")
         if column in OPTIONS and len(inputs) > 1:
             raise ValueError(
                 f"the manifest {name} has {column!r} beside {len(inputs)} inputs; say whose it is, as in "
-                f"'{next(key for key in inputs if key)}.{column}'"
+                f"'{next(iter(inputs.values()))}.{column}'"
             )
         close = difflib.get_close_matches(column.lower(), known, 1, CLOSE)
         if column not in known and column not in inputs.values() and close and close[0] not in columns:
@@ -276,16 +211,18 @@ def _row(
             inputs[modality] = value if modality in wordy and not _exists(resolved) else resolved
     if not inputs:
         raise ValueError(f"line {line} of {name} has no input; wanted a value in {' or '.join(columns.values())}")
+    owners = {column: modality for modality, column in columns.items()}
     options: dict[str | None, dict[str, Any]] = {}
     extra: dict[str, Any] = {}
     for column, value in record.items():
-        modality, _, option = column.rpartition(".")
-        if modality and modality in columns:
+        owner, _, option = column.rpartition(".")
+        if owner in owners:
+            modality = owners[owner]
             if modality in inputs:
                 options.setdefault(modality, {})[option] = _value(value)
-        elif column in OPTIONS and column not in columns.values():
+        elif column in OPTIONS and column not in owners:
             options.setdefault(next(iter(inputs)), {})[column] = _value(value)
-        elif column not in ANSWERS and column not in columns.values():
+        elif column not in ANSWERS and column not in owners:
             extra[column] = value
     target = record.get("target")
     try:
@@ -316,7 +253,7 @@ def _resolve(value: str, base: Path) -> str:
 def _exists(value: str) -> bool:
     try:
         parts = split(value)
-        return Path(value).exists() if parts is None else parts[0] in members(parts[1])
+        return Path(value).is_file() if parts is None else parts[0] in members(parts[1])
     except (OSError, ValueError):  # words: too long or with characters that no path has
         return False
 

@@ -175,7 +175,7 @@ def _sample(file: Path) -> list[list[str]]:
     lines = head.decode("latin-1").splitlines()
     if len(head) == HEAD:
         lines = lines[:-1]  # cut off
-    rows = [words for line in lines if (words := _words(line)) and _numbers(words)]
+    rows = [words for line in lines if len(words := _words(line)) > 1 and _numbers(words)]
     return rows if len(rows) >= len([line for line in lines if _words(line)]) - 2 else []  # a header and a count
 
 

@@ -164,17 +164,18 @@ def describe(dataset: Any) -> Description:
         unit_of = own.get("WAVELENGTH_UNITS") or envi.get("wavelength_units") or tags.get("WAVELENGTH_UNITS")
         described = _WAVELENGTH.search(dataset.descriptions[index] or "")
         centre = (
-            wavelength(imagery.get("CENTRAL_WAVELENGTH_UM"), "um")
+            wavelength(lists["wavelength"][index], unit_of)
             or wavelength(own.get("WAVELENGTH") or own.get("CENTER_WAVELENGTH"), unit_of)
-            or wavelength(lists["wavelength"][index], unit_of)
+            # after the header's own numbers: GDAL rounds these to whole nanometres
+            or wavelength(imagery.get("CENTRAL_WAVELENGTH_UM"), "um")
             or wavelength(given[index], unit_of)
             or (wavelength(described[1], described[2]) if described else None)
         )
         width = (
-            wavelength(imagery.get("FWHM_UM"), "um")
-            or wavelength(own.get("FWHM"), unit_of)
             # a width has no size that betrays its unit: nanometres where the centre was given in nanometres
-            or wavelength(lists["fwhm"][index], unit_of or _unit_like(lists["wavelength"][index], centre))
+            wavelength(lists["fwhm"][index], unit_of or _unit_like(lists["wavelength"][index], centre))
+            or wavelength(own.get("FWHM"), unit_of)
+            or wavelength(imagery.get("FWHM_UM"), "um")
         )
         unit = units.parse(dataset.units[index]) or next(
             (found for key in _UNIT_TAGS if (found := units.parse(own.get(key)))), None
@@ -184,21 +185,18 @@ def describe(dataset: Any) -> Description:
             unit = units.Unit("reflectance", reflectance)
         unit = unit or whole or _unit_in_name(dataset.descriptions[index]) or display
         bands.append(Band(names[index], unit, scale, offset, centre, width, dataset.nodatavals[index]))
-    stem = getattr(dataset, "name", "").rpartition("/")[2]
-    sensor, date = sensors.product(stem)
     known = next((name for key in _SENSOR_TAGS if (name := sensors.identify(tags.get(key)))), None)
     when = next((moment for key in _TIME_TAGS if (moment := instant(tags.get(key))) is not None), None)
-    if when is None and date is not None:
-        when = instant(date)
     place = dataset.crs.to_string() if dataset.crs else None
     transform = None if dataset.transform.is_identity else dataset.transform
     gsd = ground_sample_distance(dataset) if place and transform is not None else None
-    return Description(tuple(bands), known or sensor, when, gsd, place, transform)
+    return Description(tuple(bands), known, when, gsd, place, transform)
 
 
-def written(dataset: Any) -> np.datetime64 | None:
-    """When the file says it was written, which counts as the time of the image where nothing else does."""
-    return instant(dataset.tags().get(_WRITTEN))
+def last_words(dataset: Any, name: str) -> Description:
+    """What stands where nothing better does: sensor and day in a product's name, then when the file was written."""
+    sensor, day = sensors.product(name)
+    return Description((), sensor, instant(day) if day else instant(dataset.tags().get(_WRITTEN)))
 
 
 def _tags(dataset: Any) -> dict[str, str]:

@@ -103,7 +103,7 @@ _POLARISATION = re.compile(rf"(?<![a-z])({'|'.join(POLARISATIONS)})(?![a-z])", r
 
 # What stands last in the name of a file that holds one band
 _IN_FILE = (
-    re.compile(r"(?:^|.*[_\-. ])((?:SR_|ST_)?B(?:\d{1,2}|8A)(?:_VCID_\d)?)(?:_\d{2}m)?", re.IGNORECASE),
+    re.compile(r"(?:^|.*?[_\-. ])((?:SR_|ST_)?B(?:\d{1,2}|8A)(?:_VCID_\d)?)(?:_\d{2}m)?", re.IGNORECASE),
     re.compile(r"(?:^|.*[_\-. ])band[_\- ]?(\d{1,2}|8a)", re.IGNORECASE),
     re.compile(rf"(?:^|.*[_\-. ])({'|'.join(sorted(COMMON, key=len, reverse=True))})", re.IGNORECASE),
 )
@@ -137,7 +137,7 @@ def _landsat(instrument: str, number: str) -> str | None:
 
 
 def polarisation(name: str) -> str | None:
-    """"VV" of "Sigma0_vv_db"; None where the name holds no single polarisation."""
+    """ "VV" of "Sigma0_vv_db"; None where the name holds no single polarisation."""
     found = {match.upper() for match in _POLARISATION.findall(name)}
     return found.pop() if len(found) == 1 else None
 

@@ -110,8 +110,8 @@ def _column(column: pd.Series, name: str) -> pd.Series:
     if known.map(lambda cell: isinstance(cell, (str, int, float))).all():
         return column.astype("str").where(column.notna())  # words beside numbers: words
     raise ValueError(
-        f"column {name!r} holds {type(known.iloc[0]).__name__} cells; wanted numbers, words or dates; leave it out with "
-        f"drop=[{name!r}]"
+        f"column {name!r} holds {type(known.iloc[0]).__name__} cells; wanted numbers, words or dates; "
+        f"leave it out with drop=[{name!r}]"
     )
 
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from . import SOURCES, SPLITS, Source, get
 from .base import ROLES
@@ -34,19 +34,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", help="only these sources")
     options = parser.parse_args(arguments)
     console = Console()
-    table = Table("source", "modality", "role", *SPLITS, "classes", "kept out", "groups", "seconds")
-    failures = 0
+    table = Table(*(Column(name, no_wrap=True) for name in ("source", "modality", "role")))
+    for name in (*SPLITS, "classes", "kept out", "groups", "seconds"):
+        table.add_column(name, justify="right")
+    failures = []
     for source in [get(name) for name in options.names] or list(SOURCES.values()):
         try:
             sizes, classes, groups, seconds = survey(source, options.data)
         except (OSError, ValueError, TypeError, KeyError) as error:
-            failures += 1
-            table.add_row(source.name, source.modality, source.role, f"[red]{error}")
+            failures.append(str(error))
             continue
         numbers = [str(sizes.get(split) or "") for split in SPLITS]
         counts = (str(len(classes)), str(len(source.kept_out) or ""), str(len(groups)), f"{seconds:.1f}")
         table.add_row(source.name, source.modality, source.role, *numbers, *counts)
     console.print(table)
+    for failure in failures:
+        console.print(failure, style="red", soft_wrap=True)
     return 1 if failures else 0
 
 

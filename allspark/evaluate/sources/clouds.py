@@ -64,12 +64,10 @@ def modelnet(path: Path) -> Iterator[Entry]:
 
 def lidar(path: Path) -> Iterator[Entry]:
     """Cylinders of airborne LiDAR, labelled by what most of their points are, cut off at their cell's edge."""
-    from ...readers import read
+    from ...readers.point_cloud import read
 
     for file in sorted((path / LIDAR.files[0]).glob("*.laz")):
-        cloud = read(file, modality="point_cloud")
-        if not isinstance(cloud, PointCloud):
-            raise TypeError(f"{file} gave a {type(cloud).__name__}; wanted a point cloud")
+        cloud = read(file)
         held_out = any(name in file.name for name in LIDAR_TEST)
         xy = cloud.xyz[:, :2] - cloud.xyz[:, :2].min(0)
         density = len(xy) / max(float(np.prod(xy.max(0))), 1.0)

@@ -1,0 +1,115 @@
+"""Stage 4: one model of all parts, a temperature per modality from held-back groups, and the folder that ships.
+
+    python recipes/allspark-base/finish.py --data DIR --out runs/base --weights allspark/weights/allspark-base
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from packed import full, pack, read, training_sources
+from safetensors.torch import load_file
+from torch import Tensor
+
+import allspark
+from allspark import AllSpark
+from allspark.evaluate.sources import SOURCES
+from allspark.vectors import item_vectors
+
+VAL_PER_CLASS = 40
+GRID = torch.logspace(-2.3, 0, 47)  # temperatures tried, 0.005 to 1
+
+
+def assemble(out: Path, seed: int = 0) -> AllSpark:
+    """The language model of stage 1 with every encoder, bridge and prompt of stages 2 and 3.
+
+    Raises:
+        FileNotFoundError: a modality that has an encoder was not trained.
+    """
+    spark = allspark.build("allspark-base", language=out / "language", seed=seed)
+    for name in spark.model.encoded:
+        path = out / "bridges" / f"{name}.safetensors"
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} is not there; run bridge_stage.py --only {name} first")
+        state = load_file(path)
+        parts = {
+            "encoder": spark.model.encoders[name],
+            "bridge": spark.model.bridges[name],
+            "prompt": spark.model.prompts.vectors[name],
+        }
+        for part, module in parts.items():
+            prefix = f"model.{part}."
+            module.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+    return spark
+
+
+def temperature(cosines: list[tuple[Tensor, Tensor]]) -> float:
+    """The temperature of least negative log-likelihood over (cosines (N, K), targets (N,)) of several sources."""
+    losses = torch.stack(
+        [sum(F.cross_entropy(c / t, y) for c, y in cosines) / len(cosines) for t in GRID]  # type: ignore[misc]
+    )
+    return float(GRID[losses.argmin()])
+
+
+def calibrate(spark: AllSpark, data: Path, out: Path) -> dict[str, float]:
+    """A temperature per modality, on the groups that training left out ("val")."""
+    cosines: dict[str, list[tuple[Tensor, Tensor]]] = defaultdict(list)
+    for name in training_sources():
+        source = SOURCES[name]
+        if not any(source.labels.values()):
+            continue
+        settings = spark.processor.inputs[source.modality]
+        packed = read(pack(name, "val", data, out / "packed", settings, VAL_PER_CLASS))
+        classes = sorted(set(packed.labels))
+        if len(classes) < 2:
+            continue
+        text = spark.text([source.labels[label][0] for label in classes])
+        rows = []
+        with torch.inference_mode():
+            for i in range(0, len(packed.samples), 32):
+                batch = spark.processor.collate([{source.modality: s} for s in full(packed.samples[i : i + 32])])
+                rows.append(item_vectors(spark.model, batch, "language"))
+        target = torch.tensor([classes.index(label) for label in packed.labels])
+        scores = torch.cat(rows) @ text.T
+        accuracy = float((scores.argmax(1) == target).float().mean())
+        print(f"{name}: zero-shot on val {accuracy:.3f} over {len(classes)} classes, {len(target)} items", flush=True)
+        cosines[source.modality].append((scores, target))
+    return {modality: round(temperature(pairs), 4) for modality, pairs in cosines.items()}
+
+
+def main() -> None:
+    """Assemble, calibrate, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", required=True, type=Path)
+    parser.add_argument("--out", default="runs/base", type=Path)
+    parser.add_argument("--weights", default="allspark/weights/allspark-base", type=Path)
+    options = parser.parse_args()
+    spark = assemble(options.out)
+    spark.processor.temperatures = calibrate(spark, options.data, options.out)
+    used = training_sources()
+    spark.config.licences = {name: SOURCES[name].licence for name in used}
+    spark.model.to(torch.bfloat16)
+    partial = options.weights.with_name(options.weights.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    spark.save(partial)
+    for extra in ("tokenizer.model",):
+        shutil.copy(options.out / "language" / extra, partial / extra)
+    recipe: dict[str, Any] = {"sources": used, "seed": 0, "torch": torch.__version__}
+    (partial / "recipe.json").write_text(json.dumps(recipe, indent=1), encoding="utf-8")
+    if (options.weights / "README.md").is_file():
+        shutil.copy(options.weights / "README.md", partial / "README.md")
+    shutil.rmtree(options.weights, ignore_errors=True)
+    partial.rename(options.weights)
+    size = sum(f.stat().st_size for f in options.weights.iterdir()) / 2**20
+    print(f"{options.weights}: {size:.1f} MiB, temperatures {spark.processor.temperatures}")
+
+
+if __name__ == "__main__":
+    main()

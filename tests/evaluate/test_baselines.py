@@ -1,0 +1,188 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from allspark.evaluate.baselines import BASELINES, CLASSIFIERS, cheap_features, score_baselines
+from allspark.evaluate.cheap_images import image_statistics, random_convolutions, raw_spectrum, standardise
+from allspark.evaluate.cheap_shapes import graph_statistics
+from allspark.evaluate.cheap_words import raw_columns
+from allspark.evaluate.draw import draw_episodes
+from allspark.items import Code, Graph, PointCloud, Raster, Table, Text, Trajectory
+
+PER_CLASS = 20
+WAVELENGTHS = np.linspace(0.4, 2.4, 30)
+
+
+def photo(kind, generator):
+    size = int(generator.integers(20, 40))
+    noise = generator.normal(size=(3, size, size))
+    smooth = noise.cumsum(1).cumsum(2) / size if kind else noise
+    return Raster((128 + 40 * smooth).clip(0, 255).astype(np.uint8), units="uint8")
+
+
+def radar(kind, generator):
+    speckle = generator.gamma(1 + 4 * kind, 1 / (1 + 4 * kind), size=(2, 24, 24)) * 0.05
+    return Raster(speckle.astype(np.float32), units="linear", bands=("VV", "VH"))
+
+
+def spectrum(kind, generator):
+    shape = np.sin(np.linspace(0, 3 + kind, 30))[:, None, None] * generator.uniform(0.5, 1.5)
+    return Raster(0.3 + 0.1 * shape + 0.01 * generator.normal(size=(30, 5, 5)), units="reflectance", wavelengths=WAVELENGTHS)
+
+
+def season(kind, generator):
+    steps = int(generator.integers(6, 9))
+    curve = np.sin(np.linspace(0, np.pi, steps) + kind)[:, None, None, None] * np.ones((1, 4, 1, 1))
+    return Raster((curve + 0.2 * generator.normal(size=(steps, 4, 1, 1))).astype(np.float32), units="reflectance")
+
+
+def cloud(kind, generator):
+    points = generator.normal(size=(300, 3))
+    if kind:
+        points /= np.linalg.norm(points, axis=1, keepdims=True)  # a shell instead of a ball
+    return PointCloud(points * generator.uniform(5, 10))
+
+
+def track(kind, generator):
+    turn = generator.normal(scale=0.1 + 0.8 * kind, size=50).cumsum()
+    steps = 1e-4 * np.stack([np.cos(turn), np.sin(turn)], 1)
+    return Trajectory(np.array([10.0, 50.0]) + steps.cumsum(0), np.arange(50.0) * 10)
+
+
+def network(kind, generator):
+    ring = np.stack([np.arange(20), (np.arange(20) + 1) % 20])
+    edges = ring if kind else generator.integers(20, size=(2, 40))
+    return Graph(edges, count=20)
+
+
+def row(kind, generator):
+    when = pd.Timestamp("2024-01-01") + pd.Timedelta(days=int(generator.integers(700)))
+    value = np.nan if generator.random() < 0.1 else generator.normal() + 3 * kind
+    soil = str(generator.choice(["clay", "sand"]))
+    return Table(pd.DataFrame({"rain": [value], "soil": [soil], "wet": [bool(kind)], "day": [when]}))
+
+
+def words(kind, generator):
+    own = ["river", "lake"] if kind else ["road", "rail"]
+    return Text(" ".join(generator.choice([*own, "the", "of"], 12)))
+
+
+def program(kind, generator):
+    lines = [f"x{i} = {i}" if kind else f"int x{i} = {i};" for i in generator.integers(50, size=5)]
+    return Code("\n".join(lines))
+
+
+MAKERS = {
+    "rgb": photo,
+    "sar": radar,
+    "multispectral": season,
+    "hyperspectral": spectrum,
+    "point_cloud": cloud,
+    "trajectory": track,
+    "graph": network,
+    "table": row,
+    "language": words,
+    "code": program,
+}
+
+
+def items_of(modality):
+    generator = np.random.default_rng(0)
+    return [MAKERS[modality](kind, generator) for kind in (0, 1) for _ in range(PER_CLASS)]
+
+
+def test_every_modality_has_a_baseline():
+    assert set(BASELINES) == set(MAKERS)
+
+
+@pytest.mark.parametrize("modality", MAKERS)
+def test_cheap_features_tell_two_made_classes_apart(modality):
+    items = items_of(modality)
+    features = cheap_features(items, modality)
+    assert set(features) == set(BASELINES[modality])
+    for values in features.values():
+        assert values.dtype == np.float32
+        assert values.shape[0] == len(items)
+        assert np.isfinite(values).all()
+    again = cheap_features(items, modality)
+    assert all((values == again[name]).all() for name, values in features.items())
+    drawn = draw_episodes(["0"] * PER_CLASS + ["1"] * PER_CLASS, ways=2, shots=5, episodes=10)
+    results = score_baselines(features, drawn)
+    assert set(results) == {f"{name}, {title}" for name in features for title in CLASSIFIERS}
+    assert max(result.mean for result in results.values()) > 0.9
+
+
+def test_logistic_regression_gets_fewer_episodes(monkeypatch):
+    assert CLASSIFIERS["logistic regression"] == ("logistic", 200)
+    monkeypatch.setitem(CLASSIFIERS, "logistic regression", ("logistic", 5))
+    drawn = draw_episodes(["0"] * 20 + ["1"] * 20, ways=2, shots=1, episodes=9)
+    results = score_baselines({"made": np.random.default_rng(0).normal(size=(40, 2))}, drawn)
+    assert results["made, nearest mean"].episodes == 9
+    assert results["made, logistic regression"].episodes == 5
+
+
+def test_pairs_get_the_first_baseline_of_each_modality():
+    pairs = [{"rgb": a, "table": b} for a, b in zip(items_of("rgb"), items_of("table"), strict=True)]
+    ((name, values),) = cheap_features(pairs, "rgb+table").items()
+    assert name == "rgb image statistics + table raw columns"
+    assert values.shape[1] > image_statistics([pair["rgb"] for pair in pairs]).shape[1]
+    assert cheap_features([{"unknown": 1}], "unknown") == {}
+    assert cheap_features([object()], "somebody_elses") == {}
+
+
+def test_odd_rasters_give_finite_numbers():
+    generator = np.random.default_rng(0)
+    holed = generator.normal(size=(2, 9, 9)).astype(np.float32)
+    holed[:, :4] = np.nan
+    odd = [
+        Raster(generator.normal(size=(2, 1, 1)), units="db"),
+        Raster(holed, units="db"),
+        Raster(np.full((2, 4, 4), np.nan, np.float32), units="db"),
+        Raster(np.zeros((2, 300, 2)), units="db"),
+    ]
+    for compute in (image_statistics, random_convolutions, raw_spectrum):
+        assert np.isfinite(compute(odd)).all()
+    with pytest.raises(ValueError, match=r"\[2, 3\] bands"):
+        image_statistics([*odd, Raster(np.zeros((3, 2, 2)), units="db")])
+    dark = [Raster(np.zeros((1, 5, 5)), units="amplitude"), Raster(np.ones((1, 5, 5)), units="amplitude")]
+    assert np.isfinite(image_statistics(dark)).all()
+
+
+def test_image_statistics_hold_the_mean_of_the_valid_pixels():
+    values = np.arange(3, dtype=np.float32)[:, None, None, None] * np.ones((1, 1, 6, 6), np.float32)
+    spoiled = values.copy()
+    spoiled[:, :, 0] = 1e6
+    valid = np.ones((6, 6), bool)
+    valid[0] = False
+    clean = image_statistics([Raster(v, units="dn") for v in values])
+    masked = image_statistics([Raster(v, units="dn", valid=valid) for v in spoiled])
+    np.testing.assert_allclose(clean, masked)
+
+
+def test_graphs_of_one_node_and_with_features():
+    graphs = [
+        Graph(np.zeros((2, 0), np.int64), nodes=np.ones((1, 100))),
+        Graph(np.array([[0, 1], [1, 0]]), nodes=np.random.default_rng(0).normal(size=(2, 100))),
+        Graph(np.array([[0, 1, 2], [1, 2, 0]]), nodes=np.zeros((3, 100))),
+    ]
+    assert np.isfinite(graph_statistics(graphs)).all()
+    with pytest.raises(ValueError, match="features per node"):
+        graph_statistics([graphs[0], Graph(np.array([[0], [1]]))])
+
+
+def test_raw_columns_hold_what_the_table_says():
+    frame = pd.DataFrame({"x": [1.0, 2.0, np.nan, 6.0], "kind": ["a", "b", "a", None]})
+    values = raw_columns(Table(frame).rows())
+    expected = standardise(
+        np.array([[0, 1, 0, 1, 0], [0, 2, 0, 0, 1], [1, 3, 0, 1, 0], [0, 6, 1, 0, 0]], dtype=float)
+    )
+    np.testing.assert_allclose(values, expected)
+    with pytest.raises(ValueError, match="table of 4 rows"):
+        raw_columns([Table(frame)])
+
+
+def test_straight_and_date_line_tracks_are_finite():
+    across = np.stack([[179.9, -179.9, -179.7], [0.0, 0.0, 0.0]], 1)
+    still = np.zeros((3, 2))
+    items = [Trajectory(across, np.arange(3.0)), Trajectory(still, np.zeros(3)), Trajectory(across[:2], np.arange(2.0))]
+    assert np.isfinite(cheap_features(items, "trajectory")["geometry statistics"]).all()
