@@ -34,6 +34,14 @@ def pictures(tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def note(tmp_path):
+    """A short text: the tiny model reads letters."""
+    path = tmp_path / "note.txt"
+    path.write_text("The river rose in the night.", encoding="utf-8")
+    return path
+
+
 def run(*arguments, code=0, **extra):
     result = CliRunner().invoke(app, [str(argument) for argument in arguments], **extra)
     assert result.exit_code == code, result.output
@@ -189,11 +197,11 @@ def test_each_row_of_a_table_is_an_answer(tiny):
     assert found[3]["file"] == f"{path}#3"
 
 
-def test_embed_writes_what_can_be_read_back(tiny, tmp_path):
+def test_embed_writes_what_can_be_read_back(tiny, note, tmp_path):
     import geopandas
     from pyarrow import parquet
 
-    files = [allspark.sample("rgb_lake"), allspark.sample("trajectory_katrina"), allspark.sample("language_flood")]
+    files = [allspark.sample("rgb_lake"), allspark.sample("trajectory_katrina"), note]
     done = run_json("embed", *files, "-m", tiny, "--out", tmp_path / "a.geoparquet")
     assert done["width"] == 32
     frame = geopandas.read_parquet(tmp_path / "a.geoparquet")
@@ -217,12 +225,23 @@ def test_embed_writes_what_can_be_read_back(tiny, tmp_path):
     np.testing.assert_allclose(printed["embeddings"][0], arrays["embeddings"][0], atol=1e-5)
 
 
-def test_ask_answers_each_file(tiny):
-    files = [allspark.sample("rgb_lake"), allspark.sample("code_water_mask")]
+def test_ask_answers_each_file(tiny, note):
+    files = [allspark.sample("rgb_lake"), note]
     found = run_json("ask", *files, "What is this?", "-m", tiny, "--max-new-tokens", "3")
     assert found["question"] == "What is this?"
     assert [result["file"] for result in found["results"]] == [str(path) for path in files]
     assert all(isinstance(result["answer"], str) and result["error"] is None for result in found["results"])
+
+
+def test_what_cannot_be_prepared_is_named_among_what_can(tiny, note, tmp_path):
+    long = tmp_path / "long.txt"
+    long.write_text("word " * 3000, encoding="utf-8")
+    for command, *more in (["classify", "-l", "a,b"], ["embed"], ["ask", "Why?"]):
+        files = [note, long, allspark.sample("rgb_lake")]
+        found = run_json(command, *files, *more, "-m", tiny, code=1)
+        rows = found["errors"] if command == "embed" else [row for row in found["results"] if row["error"]]
+        assert [row["file"] for row in rows] == [str(long)]
+        assert rows[0]["error"].startswith("the text has 3000 words")
 
 
 def test_segment_writes_a_map_in_its_place(tiny, tmp_path):

@@ -29,7 +29,7 @@ FLOORS = [
     {"items", "samples", "weights", "atomic", "readers", "modality"},
     {"encoders", "bridges", "prompts", "heads"},
     {"config", "presets", "inputs", "segmentation"},
-    {"processor", "model", "fewshot", "fewshot_methods", "spatiotemporal"},
+    {"processor", "model", "fewshot", "fewshot_methods", "spatiotemporal", "running", "vectors"},
     {"api", "building", "dense"},
     {"testing", "evaluate", "scenes", "finetune"},
     {"cli", "demo"},

@@ -76,9 +76,7 @@ def test_help_brings_nothing_heavy():
 def test_every_public_name_is_there():
     import allspark
 
-    assert {"load", "build", "read", "list_models", "sample", "AllSpark", "Prediction"} <= set(
-        allspark.__all__
-    )
+    assert {"load", "build", "read", "list_models", "sample", "AllSpark", "Prediction"} <= set(allspark.__all__)
     assert {"Raster", "PointCloud", "Trajectory", "Graph", "Table", "Text", "Code"} <= set(allspark.__all__)
     for name in allspark.__all__:
         assert getattr(allspark, name) is not None

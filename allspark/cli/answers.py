@@ -14,7 +14,7 @@ from .output import emit_json, emit_table, say, sentence
 
 
 def _answer(
-    inputs: Sequence[Input], answer: Callable[[list[Any]], Sequence[Any]], failed: Callable[[Any], bool]
+    inputs: Sequence[Input], answer: Callable[[Any], Sequence[Any]], failed: Callable[[Any], bool]
 ) -> list[Any]:
     """One answer, or the sentence why there is none, for each input in its order.
 
@@ -26,7 +26,8 @@ def _answer(
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*inputs could not be read")  # each is named here
-            answers = answer([inputs[index].item for index in good]) if good else []
+            items = [inputs[index].item for index in good]
+            answers = answer(items[0] if len(items) == 1 else items) if items else []  # one alone says what is wrong
     except (ValueError, OSError) as error:
         if len(good) == 1:
             results[good[0]] = sentence(error)
@@ -145,7 +146,7 @@ def embed(
 
     spark = allspark.load(model)
 
-    def vectors_of(items: list[Any]) -> list[Any]:
+    def vectors_of(items: Any) -> list[Any]:
         found: Any = spark.embed(items, at=at)
         return list(found.float().cpu().numpy())
 

@@ -97,7 +97,8 @@ def main() -> None:
     place = {name: asked[name].item for name in ("multispectral", "sar")}
     labels = list(asked["sar"].labels)
     console.print("Two modalities of one place in one input, multispectral_flood.tif and sar_flood.tif:")
-    for words, item in {"both": place, **{f"{name} alone": {name: part} for name, part in place.items()}}.items():
+    choices = {"both": place} | {f"{name} alone": {name: part} for name, part in place.items()}
+    for words, item in choices.items():
         found = spark.classify([item], labels)[0]
         scores = ", ".join(f"{label} {score:.2f}" for label, score in found.scores.items())
         console.print(f"  {words:20} {scores}   (read: {', '.join(found.inputs_used)})")
@@ -111,7 +112,8 @@ def main() -> None:
         f"Water in the flood scene from {int(learned.sum())} labelled pixels of its left half: "
         f"intersection over union {overlap:.2f} on the right half, where no label was shown."
     )
-    draw(given.out, place["multispectral"], truth, learned, found_water, f"answer (IoU {overlap:.2f} on the right)", bars)
+    title = f"answer (IoU {overlap:.2f} on the right)"
+    draw(given.out, place["multispectral"], truth, learned, found_water, title, bars)
     console.print(f"Picture: {given.out}   ({time.perf_counter() - start:.0f} s in all)")
 
 

@@ -89,7 +89,7 @@ def _number(pairs: np.ndarray, listed: list[Hashable] | None, name: str) -> tupl
         return list(found.tolist()), codes.reshape(-1, 2).T.astype(np.int64)
     codes = pd.Index(listed).get_indexer(pairs.reshape(-1)).reshape(-1, 2).T
     if (codes < 0).any():
-        stray = pairs.T[codes < 0][0]
+        stray = pairs.T[codes < 0].tolist()[0]
         raise ValueError(f"an edge of {name} names node {stray!r}, which is not listed; drop the edge or add the node")
     return listed, codes.astype(np.int64)
 

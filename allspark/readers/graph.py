@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
@@ -11,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..items import Graph
-from . import UnreadableFileError, suffix_of
+from . import suffix_of
 from .archive import local, naming
 from .edge_list import SOURCE, TARGET, looks_like_edges, read_edge_table, read_edge_words, read_tntp
 from .graph_build import NamedGraph, assemble
+from .numpy_file import load_arrays, names
 
 EDGES = ("edges", "edge_index")  # names in an .npz, each with PyG's beside it
 NODES, EDGE_FEATURES, POSITIONS = ("nodes", "x", "features"), ("edge_features", "edge_attr"), ("positions", "pos")
@@ -28,16 +28,12 @@ def claims(path: str | PathLike[str]) -> bool:
         if suffix in (".csv", ".tsv"):
             from .delimited import columns
 
-            names = set(columns(file, fspath(path)))
-            return bool(names & set(SOURCE) and names & set(TARGET))
+            found = set(columns(file, fspath(path)))
+            return bool(found & set(SOURCE) and found & set(TARGET))
         if suffix == ".txt":
             return looks_like_edges(file)
         if suffix == ".npz":
-            try:
-                with zipfile.ZipFile(file) as archive:
-                    return any(f"{name}.npy" in archive.namelist() for name in EDGES)
-            except zipfile.BadZipFile:
-                return False
+            return any(name in EDGES for name in names(file))
     return suffix in SUFFIXES
 
 
@@ -113,16 +109,10 @@ def read_named(
 
 
 def _from_arrays(file: Path, name: str, directed: bool) -> NamedGraph:
-    try:
-        with np.load(file, allow_pickle=False) as loaded:
-            arrays = {key: loaded[key] for key in loaded.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise UnreadableFileError(
-            f"{name} is truncated or holds Python objects ({error}); wanted arrays of numbers; save it again"
-        ) from error
+    arrays = load_arrays(file, name)
 
-    def find(names: Sequence[str]) -> np.ndarray | None:
-        return next((arrays[key] for key in names if key in arrays), None)
+    def find(usual: Sequence[str]) -> np.ndarray | None:
+        return next((arrays[key] for key in usual if key in arrays), None)
 
     edges = find(EDGES)
     if edges is None:

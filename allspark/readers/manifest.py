@@ -179,8 +179,11 @@ def _check_columns(columns: Sequence[str], inputs: Mapping[str | None, str], nam
                 f"the manifest {name} has {column!r} beside {len(inputs)} inputs; say whose it is, as in "
                 f"'{next(iter(inputs.values()))}.{column}'"
             )
-        close = difflib.get_close_matches(column.lower(), known, 1, CLOSE)
-        if column not in known and column not in inputs.values() and close and close[0] not in columns:
+        if column in known or column in inputs.values():
+            continue
+        close = difflib.get_close_matches(column.lower(), known, 3, CLOSE)
+        close = [word for word in sorted(close, key=lambda word: word not in ANSWERS) if word not in columns]
+        if close:
             raise ValueError(f"the manifest {name} has column {column!r}; perhaps {close[0]!r} was meant; rename it")
 
 

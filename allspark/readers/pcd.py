@@ -41,7 +41,8 @@ def read_pcd(path: Path, name: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     missing = [axis for axis in "xyz" if axis not in columns]
     if missing:
         raise ValueError(f"{name} has no field {', '.join(missing)}; it holds {', '.join(columns)}; wanted x, y and z")
-    xyz = np.stack([columns.pop(axis).astype(np.float64) for axis in "xyz"], axis=1)
+    with np.errstate(invalid="ignore"):  # some kinds of NaN warn when they are converted
+        xyz = np.stack([columns.pop(axis).astype(np.float64) for axis in "xyz"], axis=1)
     real = np.isfinite(xyz).all(1)
     for packed in ("rgb", "rgba"):
         if packed in columns and columns[packed].dtype.itemsize == 4:

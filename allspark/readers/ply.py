@@ -59,7 +59,8 @@ def read_ply(path: Path, name: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     missing = [axis for axis in "xyz" if axis not in columns]
     if missing:
         raise ValueError(f"{name} has no {', '.join(missing)}; it holds {', '.join(columns)}; wanted x, y and z")
-    xyz = np.stack([columns.pop(axis).astype(np.float64) for axis in "xyz"], axis=1)
+    with np.errstate(invalid="ignore"):
+        xyz = np.stack([columns.pop(axis).astype(np.float64) for axis in "xyz"], axis=1)
     return xyz, columns
 
 
@@ -105,8 +106,9 @@ def _vertices(
         start += element.count * np.dtype([(name, kind) for name, kind in element.properties]).itemsize
     record = np.dtype([(name, order + kind) for name, (_, kind) in zip(names, vertex.properties)])
     table = np.frombuffer(content, record, vertex.count, start)
-    # native byte order, one contiguous array each
-    return {name: table[name].astype(table.dtype[name].newbyteorder("=")) for name in names}
+    with np.errstate(invalid="ignore"):  # damaged numbers may be NaNs of a kind that warns when it is copied
+        # native byte order, one contiguous array each
+        return {name: table[name].astype(table.dtype[name].newbyteorder("=")) for name in names}
 
 
 def _plain(name: str) -> str:

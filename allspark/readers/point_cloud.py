@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from os import PathLike, fspath
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from ..items import PointCloud
 from . import UnreadableFileError, suffix_of
 from .archive import local, naming
+from .numpy_file import header, load_arrays, names
 
 SUFFIXES = frozenset({".las", ".laz", ".pcd", ".ply", ".npy", ".npz", ".xyz", ".pts", ".txt"})
 COORDINATES = ("xyz", "points", "pos")  # names of the coordinates in an .npz
@@ -32,15 +32,10 @@ def claims(path: str | PathLike[str]) -> bool:
         if suffix == ".txt":
             lines = _sample(file)
             return bool(lines) and all(len(words) >= 3 and all("." in word for word in words[:3]) for words in lines)
-        try:
-            if suffix == ".npy":
-                array = np.load(file, mmap_mode="r", allow_pickle=False)
-                names = array.dtype.names or ()
-                return {"x", "y", "z"} <= set(names) or _is_points(array.shape, array.dtype)
-            with zipfile.ZipFile(file) as archive:
-                return any(f"{name}.npy" in archive.namelist() for name in COORDINATES)
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile):
-            return False
+        if suffix == ".npz":
+            return any(name in COORDINATES for name in names(file))
+        found = header(file)
+        return found is not None and ({"x", "y", "z"} <= set(found[1].names or ()) or _is_points(*found))
 
 
 def read(
@@ -95,7 +90,7 @@ def read(
             elif suffix == ".ply":
                 xyz, values = read_ply(file, name)
             elif suffix in (".npy", ".npz"):
-                xyz, values = _arrays(file, suffix, columns, name)
+                xyz, values = _arrays(file, columns, name)
             elif suffix in SUFFIXES:
                 xyz, values = _text(file, columns, name)
             else:
@@ -128,16 +123,8 @@ def _is_points(shape: tuple[int, ...], dtype: np.dtype) -> bool:
     return len(shape) == 2 and 3 <= shape[1] <= WIDEST and dtype.kind == "f"
 
 
-def _arrays(file: Path, suffix: str, columns: Sequence[str] | None, name: str) -> tuple[np.ndarray, dict]:
-    try:
-        loaded = np.load(file, allow_pickle=False)
-        arrays = {"": loaded} if suffix == ".npy" else {key: loaded[key] for key in loaded.files}
-        if suffix == ".npz":
-            loaded.close()
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise UnreadableFileError(
-            f"{name} is truncated or holds Python objects ({error}); wanted arrays of numbers; save it again"
-        ) from error
+def _arrays(file: Path, columns: Sequence[str] | None, name: str) -> tuple[np.ndarray, dict]:
+    arrays = load_arrays(file, name)
     key = next((key for key in COORDINATES if key in arrays), None) if len(arrays) > 1 else next(iter(arrays), None)
     if key is None:
         raise ValueError(f"the arrays are {', '.join(arrays) or 'none'}; wanted the points as 'xyz', (P, 3) metres")
@@ -193,7 +180,7 @@ def _numbers(words: Sequence[str]) -> bool:
 def _text(file: Path, columns: Sequence[str] | None, name: str) -> tuple[np.ndarray, dict]:
     import pandas as pd
 
-    skip, header = 0, None
+    skip, titles = 0, None
     with open(file, encoding="latin-1") as opened:
         for line in opened:
             words = _words(line)
@@ -202,7 +189,7 @@ def _text(file: Path, columns: Sequence[str] | None, name: str) -> tuple[np.ndar
             skip += 1
             # a line that names the columns ("//X Y Z Intensity"); one lone number is a count, as in .pts
             bare = line.strip().lstrip("#/").replace(",", " ").replace(";", " ").lower().split()
-            header = bare if {"x", "y", "z"} <= set(bare) else header
+            titles = bare if {"x", "y", "z"} <= set(bare) else titles
         else:
             raise UnreadableFileError(f"{name} has no line of three numbers; wanted x y z in columns; check the file")
     separator = "," if "," in line else ";" if ";" in line else r"\s+"
@@ -214,6 +201,6 @@ def _text(file: Path, columns: Sequence[str] | None, name: str) -> tuple[np.ndar
     words = [str(column) for column in frame.columns if frame[column].dtype.kind not in "iuf"]
     if words:
         raise ValueError(f"columns {', '.join(words)} (from 0) hold words; wanted numbers only; remove them")
-    if columns is None and header is not None and len(header) == frame.shape[1]:
-        columns = [COLOURS.get(column, column) for column in header]
+    if columns is None and titles is not None and len(titles) == frame.shape[1]:
+        columns = [COLOURS.get(column, column) for column in titles]
     return _split(dict(zip(_names(frame.shape[1], columns), (frame[column].to_numpy() for column in frame))))

@@ -10,7 +10,7 @@ from .place import Place
 from .raster_metadata import Band, Description, instant, number
 from .units import Unit
 
-_MTL = re.compile(r'^\s*(\w+)\s*=\s*"?([^"\r\n]*?)"?\s*$', re.MULTILINE)
+_MTL = re.compile(r'^[ \t]*(\w+)[ \t]*=[ \t]*"?([^"\r\n]*?)"?[ \t\r]*$', re.MULTILINE)
 _SENTINEL2_ORDER = ("B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B9", "B10", "B11", "B12")  # by band_id
 
 

@@ -112,7 +112,9 @@ class _Visible(HTMLParser):
             self.parts.append("\n")
 
     def handle_endtag(self, tag: str) -> None:
-        """Leaves a hidden element."""
+        """Leaves a hidden element; a block ends a line."""
+        if tag in self.BLOCKS:
+            self.parts.append("\n")
         if tag in self.HIDDEN:
             self.hidden = max(0, self.hidden - 1)
 

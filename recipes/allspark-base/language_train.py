@@ -2,9 +2,8 @@
 
 Every step adds two losses: the distillation of a batch of short texts (cosine to the teacher's vector, and the
 divergence between the two in-batch similarity distributions; relational distillation, Park et al., CVPR 2019) and, with
-a small weight, next-token cross entropy on packed sequences. The token embeddings start from the teacher's vectors of
-the pieces (as in Model2Vec) and every residual branch starts at zero, so that the first forward pass already averages
-meanings.
+a small weight, next-token cross entropy on packed sequences. `language_start` gives the embeddings to begin with; every
+residual branch starts at zero, so that the first forward pass already averages meanings.
 """
 
 from __future__ import annotations
@@ -21,8 +20,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from language_tokenizer import SPACE
-from language_vectors import Teacher, batches_by_length, pad, student_batch
+from language_vectors import batches_by_length, pad, student_batch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -43,15 +41,16 @@ class Settings:
     heads: int = 6
     feed_forward: int = 1024
     positions: int = 1024
-    learning_rate: float = 1e-3
-    embedding_rate: float = 3e-4
+    learning_rate: float = 8e-4
+    embedding_rate: float = 1.5e-4
     weight_decay: float = 0.01
-    warmup: float = 0.06  # of the time; steeper, the first steps spoil the start from the teacher
+    warmup: float = 0.06  # of the time
+    warmup_steps: int = 60  # at least; steeper, the first steps spoil the start from the teacher
     text_tokens: int = 3072  # in a distillation batch, with padding
     most_texts: int = 384
     sequences: int = 4
     length: int = 128
-    language_weight: float = 0.15
+    language_weight: float = 0.1
     relation_weight: float = 1.0
     relation_temperature: float = 0.1
 
@@ -78,41 +77,6 @@ def build_model(tokenizer: Any, settings: Settings) -> LlamaForCausalLM:
             layer.self_attn.o_proj.weight.zero_()
             layer.mlp.down_proj.weight.zero_()
     return model
-
-
-def start_from_teacher(model: LlamaForCausalLM, tokenizer: Any, teacher: Teacher, spread: float = 0.03) -> int:
-    """Put the teacher's vector of every piece's words, centred, into the embedding row of that piece.
-
-    Args:
-        model: its hidden size must be the teacher's width.
-        tokenizer: the pieces.
-        teacher: the sentence encoder.
-        spread: standard deviation of the numbers in a row.
-
-    Returns:
-        How many rows were set; specials, bytes and pieces of spaces alone keep a small random row.
-
-    Raises:
-        ValueError: hidden size and width differ.
-    """
-    if model.config.hidden_size != teacher.width:
-        raise ValueError(
-            f"the model is {model.config.hidden_size} wide, the teacher {teacher.width}: give --hidden {teacher.width}"
-        )
-    rows, words = [], []
-    for row, piece in enumerate(tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))):
-        text = piece.replace(SPACE, " ").strip()
-        if text and not (text.startswith("<") and text.endswith(">") and len(text) > 2):
-            rows.append(row)
-            words.append(text)
-    vectors = teacher.vectors(words)
-    vectors = vectors - vectors.mean(0)
-    vectors = vectors / vectors.std(dim=1, keepdim=True).clamp_min(1e-6) * spread
-    with torch.no_grad():
-        weight = model.model.embed_tokens.weight
-        weight.normal_(0, spread / 3)
-        weight[torch.tensor(rows)] = vectors
-    return len(rows)
 
 
 class PackedTokens:
@@ -252,7 +216,7 @@ def train(
         log.write(json.dumps({"settings": asdict(settings), "step": step}) + "\n")
         while seconds < budget:
             started = time.monotonic()
-            share = rate(seconds / budget, settings.warmup)
+            share = min(rate(seconds / budget, settings.warmup), (step + 1) / settings.warmup_steps)
             for group in optimiser.param_groups:
                 group["lr"] = group["peak"] * share
             chosen = next(batches)

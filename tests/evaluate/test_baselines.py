@@ -27,7 +27,8 @@ def radar(kind, generator):
 
 def spectrum(kind, generator):
     shape = np.sin(np.linspace(0, 3 + kind, 30))[:, None, None] * generator.uniform(0.5, 1.5)
-    return Raster(0.3 + 0.1 * shape + 0.01 * generator.normal(size=(30, 5, 5)), units="reflectance", wavelengths=WAVELENGTHS)
+    values = 0.3 + 0.1 * shape + 0.01 * generator.normal(size=(30, 5, 5))
+    return Raster(values, units="reflectance", wavelengths=WAVELENGTHS)
 
 
 def season(kind, generator):

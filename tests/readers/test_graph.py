@@ -67,7 +67,7 @@ def test_missing_attributes_are_named(tmp_path):
     graph = town()
     del graph.nodes["inn"]["height"]
     path = write(graph, tmp_path / "a.graphml")
-    with pytest.raises(ValueError, match="1 of 4 nodes lack attribute 'height', first node inn.*node_features="):
+    with pytest.raises(ValueError, match=r"1 of 4 nodes lack attribute 'height', first node inn.*node_features="):
         read(path)
     assert read(path, node_features=["kind"]).nodes.shape == (4, 2)
 
@@ -76,7 +76,7 @@ def test_dangling_edges(tmp_path):
     text = "graph [ node [ id 1 ] edge [ source 1 target 7 ] ]"
     with pytest.raises(ValueError, match=r"undefined.*drop the edge"):
         read(put(tmp_path, "a.gml", text))
-    markup = '<graphml xmlns="u"><graph edgedefault="directed"><node id="a"/><edge source="a" target="b"/></graph></graphml>'
+    markup = '<graphml><graph edgedefault="directed"><node id="a"/><edge source="a" target="b"/></graph></graphml>'
     with pytest.raises(ValueError, match="names node 'b'"):
         read(put(tmp_path, "a.graphml", markup))
     nodes = put(tmp_path, "nodes.csv", "id,size\n1,5\n2,6\n")
@@ -116,7 +116,8 @@ def test_edge_table(tmp_path):
     assert graph.edge_features[:, 0].tolist() == [2, 3, 9, 3]
     assert columns == ("weight",)
     assert read(path, directed=True).edges.shape == (2, 3)
-    nodes = put(tmp_path, "nodes.csv", "id,lon,lat,size\nChur,9.5,46.8,1\nBern,7.4,46.9,2\nGenf,6.1,46.2,3\nBasel,7.6,47.6,4\n")
+    text = "id,lon,lat,size\nChur,9.5,46.8,1\nBern,7.4,46.9,2\nGenf,6.1,46.2,3\nBasel,7.6,47.6,4\n"
+    nodes = put(tmp_path, "nodes.csv", text)
     graph, names, columns, _ = read_named(path, nodes=nodes)
     assert names == ("Chur", "Bern", "Genf", "Basel")
     assert graph.count == 4
@@ -128,7 +129,11 @@ def test_edge_table(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("a,b\n1,2\n", "wanted source and target"), ("source,target\n1,\n", "without an end"), ("source,target\n", "no edges")],
+    [
+        ("a,b\n1,2\n", "wanted source and target"),
+        ("source,target\n1,\n", "without an end"),
+        ("source,target\n", "no edges"),
+    ],
 )
 def test_bad_edge_tables(tmp_path, text, message):
     with pytest.raises(ValueError, match=message):
@@ -167,12 +172,13 @@ def test_tntp(tmp_path):
     assert graph.positions.tolist() == [[10, 20], [11, 21], [12, 22]]
     with pytest.raises(UnreadableFileError, match="1 of 2 links"):
         read(put(tmp_path, "cut_net.tntp", net[: net.index("\t3\t2")]))
-    with pytest.raises(UnreadableFileError, match="_net.tntp"):
+    with pytest.raises(UnreadableFileError, match=r"_net.tntp"):
         read(tmp_path / "town_node.tntp")
 
 
 def test_arrays(tmp_path):
-    np.savez(tmp_path / "a.npz", edge_index=np.array([[0, 1], [1, 2], [2, 0]]), x=np.ones((3, 4)), edge_attr=np.arange(3.0))
+    edges = np.array([[0, 1], [1, 2], [2, 0]])
+    np.savez(tmp_path / "a.npz", edge_index=edges, x=np.ones((3, 4)), edge_attr=np.arange(3.0))
     assert claims(tmp_path / "a.npz")
     graph = read(tmp_path / "a.npz")
     assert graph.edges.tolist() == [[0, 1, 2], [1, 2, 0]]
@@ -183,6 +189,7 @@ def test_arrays(tmp_path):
         read(tmp_path / "b.npz")
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:FutureWarning")  # of torch_geometric's own import
 def test_pyg_data():
     import torch
     from torch_geometric.data import Data

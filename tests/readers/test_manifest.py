@@ -89,7 +89,7 @@ def test_options_of_one_input(folder):
 
 def test_path_column(folder):
     path = put(folder, "file,label\nt.csv,x\n")
-    with pytest.raises(ValueError, match="columns file, label.*path_column="):
+    with pytest.raises(ValueError, match=r"columns file, label.*path_column="):
         read_manifest(path)
     (item,) = load_row(read_manifest(path, path_column="file").rows[0]).values()
     assert isinstance(item, Table)
@@ -117,13 +117,13 @@ def test_bad_manifests(folder, text, error, message):
 
 
 def test_bad_json_lines(folder):
-    with pytest.raises(UnreadableFileError, match="line 2 .* no JSON"):
+    with pytest.raises(UnreadableFileError, match=r"line 2 .* no JSON"):
         read_manifest(put(folder, '{"path": "a.xyz"}\n{"path": \n', "m.jsonl"))
     with pytest.raises(ValueError, match="holds a list"):
         read_manifest(put(folder, "[1]\n", "m.jsonl"))
     with pytest.raises(ValueError, match="more than once"):
         read_manifest(put(folder, '{"path": "a.xyz", "path": "b.xyz"}\n', "m.jsonl"))
-    with pytest.raises(ValueError, match="a .toml manifest came"):
+    with pytest.raises(ValueError, match=r"a .toml manifest came"):
         read_manifest(put(folder, "x = 1\n", "m.toml"))
 
 

@@ -115,7 +115,6 @@ def test_float_display_values_become_bytes(tmp_path, write):
 
 
 def test_scaled_reflectance_with_shared_nodata(tmp_path, numbers, write):
-    ten_thousand = {"UNITS": "reflectance x 10000"}
     values = numbers(3, 6, 6, dtype="int16", high=8000)
     values[:, 0, 0] = 0  # no band has data
     values[0, 1, 1] = 0  # one band is honestly dark
@@ -146,8 +145,15 @@ def test_an_impossible_nodata_in_one_band_spoils_the_pixel(tmp_path, numbers, wr
 
 def test_scale_and_offset_of_bands_go_before_a_phrase(tmp_path, numbers, write):
     values = numbers(2, 4, 4)
-    path = write(tmp_path / "a.tif", values, ("red", "nir"), tags={"UNITS": "reflectance x 10000"},
-                 scales=(0.0001, 0.0002), offsets=(-0.1, 0.0), **UTM)  # fmt: skip
+    path = write(
+        tmp_path / "a.tif",
+        values,
+        ("red", "nir"),
+        tags={"UNITS": "reflectance x 10000"},
+        scales=(0.0001, 0.0002),
+        offsets=(-0.1, 0.0),
+        **UTM,
+    )
     found = raster.read(path)
     assert np.allclose(found.values[0], values[0] * 0.0001 - 0.1, atol=1e-6)
     assert np.allclose(found.values[1], values[1] * 0.0002, atol=1e-6)
@@ -156,9 +162,15 @@ def test_scale_and_offset_of_bands_go_before_a_phrase(tmp_path, numbers, write):
 
 @pytest.mark.parametrize(
     ("unit", "name", "stored", "value"),
-    [("dB", "db", -12.0, -12.0), ("linear power", "linear", 0.1, 0.1), ("degC", "kelvin", 20.0, 293.15),
-     ("feet", "metres", 100.0, 30.48), ("W/m2/sr/um", "radiance", 7.0, 7.0), ("reflectance (%)", "reflectance", 40.0, 0.4)],
-)  # fmt: skip
+    [
+        ("dB", "db", -12.0, -12.0),
+        ("linear power", "linear", 0.1, 0.1),
+        ("degC", "kelvin", 20.0, 293.15),
+        ("feet", "metres", 100.0, 30.48),
+        ("W/m2/sr/um", "radiance", 7.0, 7.0),
+        ("reflectance (%)", "reflectance", 40.0, 0.4),
+    ],
+)
 def test_units_of_bands(tmp_path, unit, name, stored, value, write):
     path = write(tmp_path / "a.tif", np.full((1, 3, 3), stored, np.float32), ("B02",), (unit,), **UTM)
     found = raster.read(path)
@@ -241,8 +253,13 @@ def test_time_from_tags_and_options(tmp_path, numbers, write):
     assert raster.read(stamped, units="dn").time.astype("datetime64[s]").tolist() == [
         np.datetime64("2019-09-17T10:50:31").item()
     ]
-    acquired = write(tmp_path / "b.tif", values, ("red",), **UTM,
-                     tags={"TIFFTAG_DATETIME": "2021:01:01 00:00:00", "ACQUISITION_DATE": "2020-05-01T12:00:00+02:00"})  # fmt: skip
+    acquired = write(
+        tmp_path / "b.tif",
+        values,
+        ("red",),
+        **UTM,
+        tags={"TIFFTAG_DATETIME": "2021:01:01 00:00:00", "ACQUISITION_DATE": "2020-05-01T12:00:00+02:00"},
+    )
     assert raster.read(acquired, units="dn").time[0] == np.datetime64("2020-05-01T10:00:00")
     assert raster.read(acquired, units="dn", time="2018-03-04").time[0] == np.datetime64("2018-03-04")
     with pytest.raises(ValueError, match="ISO 8601"):
@@ -344,10 +361,14 @@ def test_units_that_cannot_be(tmp_path, numbers, write):
 
 @pytest.mark.parametrize(
     ("name", "units", "shape", "gsd"),
-    [("rgb_lake.tif", "uint8", (3, 192, 192), 5.0), ("rgb_fields.tif", "uint8", (3, 192, 192), 5.0),
-     ("multispectral_flood.tif", "reflectance", (13, 128, 128), 8.87), ("sar_flood.tif", "db", (2, 128, 128), 8.87),
-     ("hyperspectral_jasper.img", "reflectance", (198, 32, 32), None)],
-)  # fmt: skip
+    [
+        ("rgb_lake.tif", "uint8", (3, 192, 192), 5.0),
+        ("rgb_fields.tif", "uint8", (3, 192, 192), 5.0),
+        ("multispectral_flood.tif", "reflectance", (13, 128, 128), 8.87),
+        ("sar_flood.tif", "db", (2, 128, 128), 8.87),
+        ("hyperspectral_jasper.img", "reflectance", (198, 32, 32), None),
+    ],
+)
 def test_samples_need_no_options(name, units, shape, gsd):
     found = raster.read(SAMPLES / name)
     assert (found.units, found.values.shape) == (units, shape)

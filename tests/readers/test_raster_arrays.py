@@ -24,8 +24,19 @@ def band(path, values, size=10.0, nodata=None, **tags):
     path.parent.mkdir(parents=True, exist_ok=True)
     driver = "JP2OpenJPEG" if path.suffix == ".jp2" else "GTiff"
     more = {"QUALITY": "100", "REVERSIBLE": "YES"} if driver == "JP2OpenJPEG" else {}
-    with rasterio.open(path, "w", driver=driver, count=1, height=values.shape[0], width=values.shape[1], nodata=nodata,
-                       dtype=values.dtype, crs="EPSG:32630", transform=Affine(size, 0, 5e5, 0, -size, 4e6), **more) as file:  # fmt: skip
+    with rasterio.open(
+        path,
+        "w",
+        driver=driver,
+        count=1,
+        height=values.shape[0],
+        width=values.shape[1],
+        nodata=nodata,
+        dtype=values.dtype,
+        crs="EPSG:32630",
+        transform=Affine(size, 0, 5e5, 0, -size, 4e6),
+        **more,
+    ) as file:
         file.write(values, 1)
         if tags:
             file.update_tags(**tags)
@@ -71,8 +82,17 @@ def test_npy_time_series_and_single_band(tmp_path):
 
 def test_npz_may_say_everything_itself(tmp_path):
     values = cube(3, 5, 6)
-    np.savez(tmp_path / "a.npz", image=values, units="reflectance x 10000", bands=np.array(["a", "b", "c"]),
-             wavelengths=[450.0, 550.0, 650.0], fwhm=[10.0, 10, 10], time="2020-02-03", gsd=20.0, crs="EPSG:32630")  # fmt: skip
+    np.savez(
+        tmp_path / "a.npz",
+        image=values,
+        units="reflectance x 10000",
+        bands=np.array(["a", "b", "c"]),
+        wavelengths=[450.0, 550.0, 650.0],
+        fwhm=[10.0, 10, 10],
+        time="2020-02-03",
+        gsd=20.0,
+        crs="EPSG:32630",
+    )
     found = raster.read(tmp_path / "a.npz")
     assert (found.units, found.bands, found.gsd, found.crs) == ("reflectance", ("a", "b", "c"), 20.0, "EPSG:32630")
     assert np.allclose(found.wavelengths, [0.45, 0.55, 0.65])
@@ -286,8 +306,17 @@ def test_folders_that_are_no_raster(tmp_path):
     with pytest.raises(ValueError, match=r"two files of band B02 .*own folder"):
         raster.read(twice)
     deep.mkdir()
-    with rasterio.open(deep / "x_red.tif", "w", driver="GTiff", count=2, height=2, width=2, dtype="uint8", crs="EPSG:32630",
-                       transform=Affine(10, 0, 0, 0, -10, 0)) as file:  # fmt: skip
+    with rasterio.open(
+        deep / "x_red.tif",
+        "w",
+        driver="GTiff",
+        count=2,
+        height=2,
+        width=2,
+        dtype="uint8",
+        crs="EPSG:32630",
+        transform=Affine(10, 0, 0, 0, -10, 0),
+    ) as file:
         file.write(np.ones((2, 2, 2), np.uint8))
     with pytest.raises(ValueError, match="holds 2 bands; wanted one band per file"):
         raster.read(deep)
@@ -303,7 +332,8 @@ def test_everything_also_from_inside_an_archive(tmp_path):
     (source / "e.img").write_bytes(cube(2, 3, 4).astype("<u2").tobytes())
     (source / "e.hdr").write_text(
         "ENVI\nsamples = 4\nlines = 3\nbands = 2\nheader offset = 0\nfile type = ENVI Standard\ndata type = 12\n"
-        "interleave = bsq\nbyte order = 0\nwavelength units = nm\nwavelength = {500, 600}\nreflectance scale factor = 10000"
+        "interleave = bsq\nbyte order = 0\nwavelength units = nm\nwavelength = {500, 600}\n"
+        "reflectance scale factor = 10000"
     )
     outer = tmp_path / "odd {name}.zip"
     with zipfile.ZipFile(outer, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -40,7 +40,8 @@ def test_envi_in_every_order_by_data_or_header(tmp_path, numbers, suffix, interl
     values = numbers(2, 3, 4)
     more = (
         "wavelength units = Nanometers\nwavelength = {450.5, 2100}\nfwhm = {10, 12}\nreflectance scale factor = 10000\n"
-        f"data ignore value = {values[0, 0, 0]}\nband names = {{blue one, swir two}}\nacquisition time = 2013-04-06T10:00:00Z"
+        f"data ignore value = {values[0, 0, 0]}\nband names = {{blue one, swir two}}\n"
+        "acquisition time = 2013-04-06T10:00:00Z"
     )
     values[1, 0, 0] = values[0, 0, 0]
     data = envi(tmp_path, values, suffix=suffix, interleave=interleave, more=more)

@@ -67,7 +67,7 @@ def test_files_that_are_not_there_or_empty(tmp_path):
         archive.writestr("x/full.txt", b"words")
     with pytest.raises(UnreadableFileError, match="is empty"):
         read(f"zip://x/empty.tif::{tmp_path / 'a.zip'}")
-    with pytest.raises(FileNotFoundError, match="has no member 'y.tif'; it holds x/empty.tif"):
+    with pytest.raises(FileNotFoundError, match=r"has no member 'y.tif'; it holds x/empty.tif"):
         read(f"zip://y.tif::{tmp_path / 'a.zip'}")
     (tmp_path / "b.zip").write_bytes((tmp_path / "a.zip").read_bytes()[:60])
     with pytest.raises(UnreadableFileError, match="not a readable zip archive"):

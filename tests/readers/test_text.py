@@ -32,7 +32,7 @@ def test_programs_are_not_run(tmp_path):
 
 
 def test_html_gives_what_a_browser_shows(tmp_path):
-    page = b"<html><head><title>t</title><style>p{}</style></head><body><p>Rain &amp;  wind</p><script>x()</script>on hills"
+    page = b"<html><head><title>t</title></head><body><p>Rain &amp;  wind</p><script>x()</script>on <b>hills</b>"
     assert read(put(tmp_path, "a.html", page)).words == "Rain & wind\non hills"
 
 
