@@ -40,7 +40,8 @@ def emit_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
         table.add_column(column.rstrip(">"), justify="right" if column.endswith(">") else "left", overflow="fold")
     for row in rows:
         table.add_row(*(escape("" if cell is None else str(cell)) for cell in row))
-    Console(file=sys.stdout).print(table)
+    width = None if sys.stdout.isatty() else 130  # a pipe has no width of its own
+    Console(file=sys.stdout, width=width).print(table)
 
 
 def say(words: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def main() -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 130)  # a log is no 80 columns wide
     start = time.perf_counter()
     spark = allspark.load(given.model)
     console.print(f"{given.model} loaded in {time.perf_counter() - start:.1f} s: {', '.join(spark.modalities)}\n")

@@ -189,7 +189,7 @@ def _sentences(name: str) -> list[Any]:
 def language() -> Task:
     """A paragraph about a flood."""
     pieces = {"flood": _sentences("language_flood"), "farming": _sentences("language_harvest")}
-    item = _read("language_flood")
+    item = replace(_read("language_flood"), truncate=True)  # small models read little at once
     labels = ("flood", "football", "music", "medicine")
     return Task("language", "language_flood.txt", item, "flood", labels, pieces, "sentences of the two texts")
 
@@ -203,7 +203,7 @@ def _functions(name: str) -> list[Any]:
 def code() -> Task:
     """A script about water in images."""
     pieces = {"image processing": _functions("code_water_mask"), "graph search": _functions("code_shortest_path")}
-    item = _read("code_water_mask")
+    item = replace(_read("code_water_mask"), truncate=True)
     labels = ("JavaScript", "Python", "C", "HTML")
     return Task("code", "code_water_mask.js", item, "JavaScript", labels, pieces, "functions of the two scripts")
 

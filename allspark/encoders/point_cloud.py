@@ -221,12 +221,12 @@ class PointCloudEncoder(Encoder):
         super().__init__()
         self.width = width
         self.first = nn.Sequential(
-            nn.Linear(POINT, hidden // 2), nn.LayerNorm(hidden // 2), nn.GELU(), nn.Linear(hidden // 2, hidden)
+            nn.Linear(POINT, hidden // 2), nn.LayerNorm(hidden // 2), nn.ReLU(), nn.Linear(hidden // 2, hidden)
         )
         # Linear(concat(group maximum, point)) as two maps: the maximum is one row per group, not one per point.
         self.of_point = nn.Linear(hidden, 2 * hidden)
         self.of_group = nn.Linear(hidden, 2 * hidden, bias=False)
-        self.second = nn.Sequential(nn.LayerNorm(2 * hidden), nn.GELU())
+        self.second = nn.Sequential(nn.LayerNorm(2 * hidden), nn.ReLU())
         self.out = nn.Linear(2 * hidden, width)  # after the maximum, as in PointNet: K times cheaper than before it
         self.position = nn.Sequential(nn.Linear(3, hidden), nn.GELU(), nn.Linear(hidden, width))
         self.cloud = nn.Sequential(nn.Linear(SCALARS, hidden), nn.GELU(), nn.Linear(hidden, width))
@@ -235,8 +235,8 @@ class PointCloudEncoder(Encoder):
     def forward(self, points: Tensor, centres: Tensor, valid: Tensor, scale: Tensor) -> Tokens:  # type: ignore[override]
         """(B, G, K, 3 + F), (B, G, 3), (B, G), (B, S) -> Tokens (B, 1 + G, D); the cloud's own token comes first."""
         local = self.first(points)  # (B, G, K, hidden)
-        group = self.of_group(local.amax(2))  # (B, G, 2 hidden)
-        tokens = self.out(self.second(self.of_point(local) + group[:, :, None]).amax(2))  # (B, G, D)
+        group = self.of_group(local.max(2).values)  # (B, G, 2 hidden)
+        tokens = self.out(self.second(self.of_point(local) + group[:, :, None]).max(2).values)  # (B, G, D)
         tokens = tokens + self.position(centres)
         tokens = torch.cat([self.cloud(scale)[:, None].to(tokens.dtype), tokens], 1)
         mask = F.pad(valid, (1, 0), value=True)

@@ -97,22 +97,35 @@ def _colour(chip: np.ndarray) -> np.ndarray:
     return np.concatenate([weights / max(weights.sum(), 1e-9), [saturation.mean(), saturation.std()]])
 
 
-def _same_bands(items: Sequence[Raster]) -> None:
-    bands = {item.values.shape[-3] for item in items}
-    if len(bands) > 1:
-        raise ValueError(f"the items have {sorted(bands)} bands; wanted items of one sensor")
+def same_bands(items: Sequence[Raster]) -> list[Raster]:
+    """The items with the bands that all have, in one order; by names where there are any.
+
+    Raises:
+        ValueError: they have no bands in common, or other numbers of bands without names.
+    """
+    orders = {item.bands for item in items}
+    named = [bands for bands in orders if bands is not None]
+    if len(orders) > 1 and len(named) == len(orders):
+        first = items[0].bands or ()
+        common = [band for band in first if all(band in bands for bands in named)]
+        if common:
+            return [item.select(common) for item in items]
+    counts = {item.values.shape[-3] for item in items}
+    if len(counts) > 1:
+        raise ValueError(f"the items have {sorted(counts)} bands and no names in common; wanted items of one sensor")
+    return list(items)
 
 
 def image_statistics(items: Sequence[Raster]) -> np.ndarray:
     """Per band mean, spread, percentiles and gradients; correlations of neighbouring bands; texture; colour.
 
     Args:
-        items: N rasters of the same bands.
+        items: N rasters; only bands that all have are used.
 
     Returns:
         (N, D) float32, standardised over the items.
     """
-    _same_bands(items)
+    items = same_bands(items)
     rows = []
     for item in items:
         chip = _chip(_grouped(_layers(item)), SIDE)
@@ -137,7 +150,7 @@ def random_convolutions(items: Sequence[Raster], filters: int = 256, side: int =
     numbers: its share of positive responses and their mean.
 
     Args:
-        items: N rasters of the same bands; resized to ``side`` pixels.
+        items: N rasters; only bands that all have are used; resized to ``side`` pixels.
         filters: how many.
         side: pixels.
         seed: of the filters.
@@ -145,7 +158,7 @@ def random_convolutions(items: Sequence[Raster], filters: int = 256, side: int =
     Returns:
         (N, 2 · filters) float32, standardised over the items.
     """
-    _same_bands(items)
+    items = same_bands(items)
     chips = torch.from_numpy(np.stack([_chip(_grouped(_layers(item)), side, exact=True) for item in items]))
     chips -= chips.mean((0, 2, 3), keepdim=True)
     chips /= chips.std((0, 2, 3), keepdim=True, correction=0).clamp_min(1e-9)
@@ -170,12 +183,13 @@ def raw_spectrum(items: Sequence[Raster]) -> np.ndarray:
     """The mean spectrum of the valid pixels, and the same at unit length; dates one after the other.
 
     Args:
-        items: N rasters of the same bands; with another number of dates a series is resampled to the median number.
+        items: N rasters; only bands that all have are used; a series of another number of dates is resampled to the
+            median number.
 
     Returns:
         (N, 2 · T · C) float32, standardised over the items.
     """
-    _same_bands(items)
+    items = same_bands(items)
     series = []
     for item in items:
         values = item.values if item.values.ndim == 4 else item.values[None]  # (T, C, H, W)

@@ -48,6 +48,8 @@ def read_las(
     """
     import laspy
 
+    with _whole(name):
+        _check_counts(path)
     with _whole(name), laspy.open(path) as reader:
         header = reader.header
         total = header.point_count
@@ -82,6 +84,22 @@ def _whole(name: str) -> Iterator[None]:
         raise _unreadable(name, error) from error
     except (EOFError, IndexError, OverflowError, MemoryError) as error:
         raise _unreadable(name, error) from error
+
+
+def _check_counts(path: Path) -> None:
+    """Refuses a header that counts more records than the file holds: laspy would read on for hours.
+
+    The places are those of the specification's public header block; a record's own header takes 54 or 60 bytes.
+    """
+    size = path.stat().st_size
+    with open(path, "rb") as opened:
+        block = opened.read(247)
+    if block[:4] != b"LASF":
+        raise EOFError("it does not start with LASF")
+    header_size, points, records = struct.unpack_from("<HII", block, 94)
+    extended, extended_records = struct.unpack_from("<QI", block, 235) if block[25] >= 4 else (0, 0)
+    if header_size + 54 * records > min(points, size) or (extended_records and extended + 60 * extended_records > size):
+        raise EOFError(f"{size} bytes cannot hold {records + extended_records} records before and after the points")
 
 
 def _unreadable(name: str, error: BaseException) -> UnreadableFileError:

@@ -72,7 +72,7 @@ def _parquet(file: Path, name: str) -> pd.DataFrame:
 
     try:
         frame = pd.read_parquet(file, engine="pyarrow")
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise UnreadableFileError(f"{name} is truncated or no Parquet ({error}); wanted a whole file") from error
     # an index that pandas wrote is part of the table, a mere count of the rows is not
     if any(label is not None for label in frame.index.names):

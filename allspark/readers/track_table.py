@@ -152,7 +152,7 @@ def read_parquet_points(path: Path, name: str) -> tuple[pd.DataFrame, str | None
 
     try:
         table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeError) as error:
         raise UnreadableFileError(f"{name} is truncated or no Parquet ({error}); wanted a whole file") from error
     meta = json.loads((table.schema.metadata or {}).get(b"geo", b"{}"))
     column = meta.get("primary_column")

@@ -49,7 +49,7 @@ def _parquet_claims(file: Path) -> bool:
 
     try:
         schema = pq.read_schema(file)
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, ValueError):  # ValueError: names that are no UTF-8
         return False
     names = [str(column).lower() for column in schema.names]
     return looks_like([*names, "x", "y"] if b"geo" in (schema.metadata or {}) else names)

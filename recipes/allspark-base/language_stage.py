@@ -22,10 +22,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from language_corpus import Corpus, is_held_out, read_corpus
 from language_figures import caption_figures, label_figures, prediction_figures, similarity_figures
-from language_start import distil_static, log_frequencies, start_from_teacher
+from language_start import distil_static, fit_head, log_frequencies, start_from_teacher
 from language_texts import Texts, build_texts
 from language_tokenizer import make_tokenizer, sample_lines
-from language_train import SOURCE_SHARES, Settings, build_model, train
+from language_train import SOURCE_SHARES, PackedTokens, Settings, build_model, train
 from language_vectors import Teacher, cached_vectors, text_vectors
 
 CHARACTERS = {  # of each source, for the tokenizer
@@ -96,7 +96,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="the folder to make")
     parser.add_argument("--wordnet", type=Path, default=Path("/usr/share/wordnet"))
     parser.add_argument("--minutes", type=float, default=25.0, help="training time")
-    parser.add_argument("--static-minutes", type=float, default=2.0, help="training time of the embeddings alone, before")
+    parser.add_argument("--static-minutes", type=float, default=2.0, help="embeddings alone, before that")
     parser.add_argument("--texts", type=int, default=170_000, help="most texts to distil from")
     parser.add_argument("--vocabulary", type=int, default=16_000)
     parser.add_argument("--hidden", type=int, default=384)
@@ -142,7 +142,9 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
             rows = start_from_teacher(model, tokenizer, Teacher(args.teacher), frequencies, targets)
             print(f"embeddings: {rows} of {len(tokenizer)} rows from the teacher", flush=True)
             cosine = distil_static(model, ids, targets, 60 * args.static_minutes)
-            print(f"static embeddings: cosine {cosine:.3f} to the teacher", flush=True)
+            loss = fit_head(model, PackedTokens(streams, settings.length, args.seed).batch(0, 16))
+            print(f"static embeddings: cosine {cosine:.3f} to the teacher, next token {loss:.2f} nats", flush=True)
+            model.save_pretrained(work / "static")
         train(model, ids, targets, streams, settings, work, tokenizer.pad_token_id)
         model.save_pretrained(args.out)
     if not (args.out / "figures.json").is_file():

@@ -1,12 +1,12 @@
 """What the embeddings of stage 1 begin with: the teacher's vectors of the pieces, then a static distillation.
 
-While every residual branch of the model is zero, its vector of a text is the mean of its tokens' embeddings, each scaled to
-one length: a static embedding (Model2Vec). Training the embeddings alone in this form costs a hundredth of a step of the
-whole model, so most of what single words mean is learnt here.
+While every residual branch of the model is zero, its vector of a text is the mean of its tokens' embeddings, each
+scaled to one length: a static embedding (as in Model2Vec). Training the embeddings alone in this form costs a hundredth
+of a step of the whole model, so most of what single words mean is learnt here.
 
-One direction in which the teacher's vectors hardly vary holds the logarithm of each piece's frequency. It serves twice: the
-tied language-model head starts as a unigram model, and frequent pieces ("the", "of") point there, away from all meanings,
-which weighs them down in the mean as inverse frequency weights do.
+One direction in which the teacher's vectors hardly vary holds the logarithm of each piece's frequency. It serves twice:
+the tied language-model head starts as a unigram model, and frequent pieces ("the", "of") point there, away from all
+meanings, which weighs them down in the mean as inverse frequency weights do.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from torch import Tensor
 
 ROW = 0.35  # length of an embedding's meaning; a piece's own logit is then about 5 at the start
 FREQUENCY = 0.07  # length per unit of log-frequency
+STREAM = 8.0  # mean length of a row once trained: well above what the blocks add in their first hundred steps
 
 
 def log_frequencies(streams: dict[str, Tensor], shares: dict[str, float], size: int) -> Tensor:
@@ -90,7 +91,6 @@ def distil_static(
         The mean cosine to the teacher over the last hundred steps.
     """
     weight = model.model.embed_tokens.weight.detach().clone().requires_grad_(True)
-    length = float(weight.detach().norm(dim=1).mean())
     optimiser = torch.optim.Adam([weight], lr=learning_rate, betas=(0.9, 0.99), fused=True)
     rng, began, cosines = random.Random(0), time.monotonic(), [0.0]
     while (spent := (time.monotonic() - began) / seconds) < 1:
@@ -106,8 +106,32 @@ def distil_static(
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         cosines.append(1 - float(loss.detach()))
-    with torch.no_grad():  # the norm in front of every block takes the common scale out; the head needs it as it was
-        model.model.embed_tokens.weight.copy_(weight * (length / weight.norm(dim=1).mean()))
+    with torch.no_grad():  # every norm takes the common length out again: see `fit_head` for the head
+        model.model.embed_tokens.weight.copy_(weight * (STREAM / weight.norm(dim=1).mean()))
     print(f"static distillation: {len(cosines) - 1} steps", flush=True)
     recent = cosines[-100:]
     return sum(recent) / len(recent)
+
+
+@torch.inference_mode()
+def fit_head(model: Any, window: Tensor) -> float:
+    """Set the final norm's weight to the one number with which the tied head predicts best; no text vector changes.
+
+    Long embeddings keep the residual stream from being drowned by blocks that start at zero and learn at Adam's pace;
+    the final norm makes up for their length in the head.
+
+    Args:
+        model: with embeddings ready and residual branches at zero.
+        window: (B, L + 1) token ids.
+
+    Returns:
+        The next-token loss with it, nats.
+    """
+    best = (float("inf"), 1.0)
+    model.model.norm.weight.fill_(1.0)
+    hidden = model.model(input_ids=window[:, :-1], use_cache=False).last_hidden_state
+    for scale in torch.logspace(-3, 0, 13).tolist():
+        logits = model.lm_head(hidden * scale)
+        best = min(best, (float(F.cross_entropy(logits.flatten(0, 1), window[:, 1:].flatten())), scale))
+    model.model.norm.weight.fill_(best[1])
+    return best[0]

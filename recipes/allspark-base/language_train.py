@@ -26,7 +26,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
-SOURCE_SHARES = {"books": 0.34, "factbook": 0.22, "code": 0.22, "captions": 0.12, "dictionary": 0.09, "questions": 0.01}
+SOURCE_SHARES = {"books": 0.2, "factbook": 0.15, "code": 0.16, "captions": 0.38, "dictionary": 0.1, "questions": 0.01}
 CHECKPOINT_SECONDS = 180.0
 
 
@@ -41,8 +41,9 @@ class Settings:
     heads: int = 6
     feed_forward: int = 1024
     positions: int = 1024
-    learning_rate: float = 8e-4
-    embedding_rate: float = 1.5e-4
+    learning_rate: float = 1e-3
+    embedding_rate: float = 5e-4
+    norm_rate: float = 5e-5
     weight_decay: float = 0.01
     warmup: float = 0.06  # of the time
     warmup_steps: int = 60  # at least; steeper, the first steps spoil the start from the teacher
@@ -50,7 +51,8 @@ class Settings:
     most_texts: int = 384
     sequences: int = 4
     length: int = 128
-    language_weight: float = 0.1
+    language_weight: float = 0.1  # at most: see language_share
+    language_share: float = 0.5  # the most that its gradient may measure of the distillation's
     relation_weight: float = 1.0
     relation_temperature: float = 0.1
 
@@ -138,6 +140,22 @@ def rate(progress: float, warmup: float) -> float:
     return 0.02 + 0.49 * (1 + math.cos(math.pi * min(1.0, (progress - warmup) / (1 - warmup))))
 
 
+def add_gradient(model: Any, loss: Tensor, weight: float, share: float) -> None:
+    """Add the gradient of `weight * loss` to those that stand, cut down to `share` of their common length.
+
+    Next-token prediction wants other hidden states than the pooled meaning does; left alone it takes the space over.
+    """
+    parameters = list(model.parameters())
+    gradients = torch.autograd.grad(loss, parameters)
+    standing = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    factor = min(weight, float(share * standing / torch.nn.utils.get_total_norm(gradients).clamp_min(1e-12)))
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        if parameter.grad is None:
+            parameter.grad = gradient * factor
+        else:
+            parameter.grad.add_(gradient, alpha=factor)
+
+
 def save_checkpoint(path: Path, model: Any, optimiser: torch.optim.Optimizer, step: int, seconds: float) -> None:
     """Weights, optimiser state and the clock in one safetensors file, renamed into place when whole."""
     tensors = {f"model.{name}": value.detach().contiguous() for name, value in model.named_parameters()}
@@ -174,7 +192,7 @@ def make_optimiser(model: LlamaForCausalLM, settings: Settings) -> torch.optim.A
     groups = [
         {"params": embedding, "peak": settings.embedding_rate, "weight_decay": 0.0},
         {"params": matrices, "peak": settings.learning_rate, "weight_decay": settings.weight_decay},
-        {"params": norms, "peak": settings.learning_rate, "weight_decay": 0.0},
+        {"params": norms, "peak": settings.norm_rate, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.98), eps=1e-8, fused=True)
 
@@ -230,7 +248,7 @@ def train(
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 logits = model(input_ids=window[:, :-1], use_cache=False).logits
             language = F.cross_entropy(logits.float().flatten(0, 1), window[:, 1:].flatten())
-            (settings.language_weight * language).backward()
+            add_gradient(model, language, settings.language_weight, settings.language_share)
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)

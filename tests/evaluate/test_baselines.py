@@ -143,10 +143,19 @@ def test_odd_rasters_give_finite_numbers():
     ]
     for compute in (image_statistics, random_convolutions, raw_spectrum):
         assert np.isfinite(compute(odd)).all()
-    with pytest.raises(ValueError, match=r"\[2, 3\] bands"):
+    with pytest.raises(ValueError, match=r"\[2, 3\] bands and no names"):
         image_statistics([*odd, Raster(np.zeros((3, 2, 2)), units="db")])
     dark = [Raster(np.zeros((1, 5, 5)), units="amplitude"), Raster(np.ones((1, 5, 5)), units="amplitude")]
     assert np.isfinite(image_statistics(dark)).all()
+
+
+def test_bands_are_matched_by_name():
+    values = np.random.default_rng(0).normal(size=(3, 3, 4, 4))
+    plain = [Raster(v, units="dn", bands=("green", "red", "nir")) for v in values]
+    turned = [plain[0], Raster(values[1][::-1], units="dn", bands=("nir", "red", "green")), plain[2]]
+    np.testing.assert_allclose(raw_spectrum(turned), raw_spectrum(plain))
+    fewer = [*plain[:2], plain[2].select(["red", "green"])]
+    np.testing.assert_allclose(raw_spectrum(fewer), raw_spectrum([one.select(["green", "red"]) for one in plain]))
 
 
 def test_image_statistics_hold_the_mean_of_the_valid_pixels():

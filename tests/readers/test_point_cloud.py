@@ -95,6 +95,19 @@ def test_truncated_las_is_one_sentence(tmp_path, suffix, part):
         read(path)
 
 
+@pytest.mark.parametrize("place", [100, 107, 243, 247])
+def test_a_damaged_count_ends_at_once(tmp_path, place):
+    path = write_las(tmp_path / "a.laz")
+    content = bytearray(path.read_bytes())
+    content[place : place + 4] = b"\xff\xff\xff\xf0"  # records, points; as LAS 1.4 counts them at the end
+    path.write_bytes(content)
+    if place != 107:  # the old count of points, which 1.4 does not use
+        with pytest.raises(UnreadableFileError, match="truncated"):
+            read(path)
+    else:
+        assert len(read(path).xyz) == 200
+
+
 def test_las_without_points(tmp_path):
     with pytest.raises(ValueError, match="0 points"):
         read(write_las(tmp_path / "a.las", points=np.zeros((0, 3))))

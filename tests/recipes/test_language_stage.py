@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import random
 import sys
 import tarfile
@@ -16,14 +17,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "recipes" / "allspa
 import language_stage
 import language_vectors
 from language_corpus import read_corpus, wordnet
-from language_figures import spread_pairs, spearman
+from language_figures import spearman, spread_pairs
+from language_start import distil_static, fit_head, log_frequencies, start_from_teacher
 from language_texts import build_texts
 from language_tokenizer import ROUNDTRIP, roundtrip_failures
-from language_train import PackedTokens, Settings, build_model, rate, text_batches, train
+from language_train import PackedTokens, Settings, add_gradient, build_model, rate, text_batches, train
 from transformers import AutoModelForCausalLM, AutoTokenizer, BertConfig, BertModel, BertTokenizerFast
 from vocabulary import NAMES, PARAPHRASES, phrases
 
-WORDS = "river forest airport harbour field road tower glacier island bridge wheat maize slow fast near above".split()
+WORDS = ["river", "forest", "airport", "harbour", "field", "road", "tower", "glacier", "island", "bridge", "wheat"]
+WORDS += ["maize", "slow", "fast", "near", "above"]
 CODE = "int main() {\n    int n = 3;\n    for (int i = 0; i < n; i++)\n        total += i;\n    return 0;\n}\n"
 
 
@@ -82,7 +85,8 @@ def dictionary(tmp_path_factory):
     for kind in ("noun", "verb", "adj", "adv"):
         lines = ["  1 This is a licence line  "]
         for index, word in enumerate(WORDS):
-            lines.append(f"{index:08d} 03 {kind[0]} 02 {word} 0 {word}_side(a) 0 000 | a {word} of kind {index}; \"said so\"  ")
+            names = f"{word} 0 {word}_side(a) 0"
+            lines.append(f'{index:08d} 03 {kind[0]} 02 {names} 000 | a {word} of kind {index}; "said so"  ')
         (folder / f"data.{kind}").write_text("\n".join(lines))
     return folder
 
@@ -105,8 +109,10 @@ def teacher(tmp_path_factory):
 @pytest.fixture(scope="module")
 def arguments(data, dictionary, teacher, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "language"
-    text = f"--data {data} --teacher {teacher} --wordnet {dictionary} --out {out} --minutes 0.02 --texts 400 --vocabulary 800"
-    return [*text.split(), *"--hidden 32 --layers 1 --heads 2 --feed-forward 32 --threads 1".split()]
+    options = {"data": data, "teacher": teacher, "wordnet": dictionary, "out": out, "minutes": 0.02, "texts": 400}
+    options |= {"static-minutes": 0.01, "vocabulary": 800, "threads": 1}
+    options |= {"hidden": 32, "layers": 1, "heads": 2, "feed-forward": 32}
+    return [word for name, value in options.items() for word in (f"--{name}", str(value))]
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +123,8 @@ def made(arguments):
 
 def test_the_sources_are_read_without_their_test_parts(data, dictionary, tmp_path, capsys):
     corpus = read_corpus(data, dictionary)
-    everything = "\n".join(text for side in (corpus.train, corpus.held_out) for texts in side.values() for text in texts)
+    documents = [*corpus.train.values(), *corpus.held_out.values()]
+    everything = "\n".join(text for texts in documents for text in texts)
     assert "what is the length of the nile" in everything
     assert "rhine" not in everything
     assert "test set" not in everything
@@ -146,7 +153,8 @@ def test_the_folder_loads_and_measures(made):
     tokenizer = AutoTokenizer.from_pretrained(out)
     model = AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32)
     assert (out / "tokenizer.model").is_file()
-    assert (tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id) == (0, 1, 2, 3)
+    assert tokenizer.convert_tokens_to_ids(["<pad>", "<unk>", "<s>", "</s>"]) == [0, 1, 2, 3]
+    assert (tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id) == (0, 2, 3)
     assert tokenizer.padding_side == "left"
     assert len(tokenizer) == model.config.vocab_size
     assert model.config.tie_word_embeddings
@@ -196,19 +204,49 @@ def test_training_brings_the_student_to_its_teacher(made, teacher, tmp_path):
     settings.learning_rate = settings.embedding_rate = 1e-2
     model = build_model(tokenizer, settings)
     before = (language_vectors.text_vectors(model, tokenizer, texts) * targets).sum(-1).mean()
-    train(model, ids, targets, {"books": torch.tensor(sum(ids, []))}, settings, tmp_path, tokenizer.pad_token_id)
+    train(model, ids, targets, {"books": torch.tensor([one for some in ids for one in some])}, settings, tmp_path, tokenizer.pad_token_id)
     after = (language_vectors.text_vectors(model, tokenizer, texts) * targets).sum(-1).mean()
     assert before < 0.3
     assert after > 0.7
 
 
-def test_a_teacher_of_another_width_is_refused(made, teacher):
-    from language_train import start_from_teacher
-
+def test_the_start_follows_the_teacher_and_predicts_better_than_chance(made, teacher):
     tokenizer = AutoTokenizer.from_pretrained(made[0])
-    model = build_model(tokenizer, Settings(hidden=16, layers=1, heads=2, feed_forward=16))
+    rng = random.Random(2)
+    texts = [sentence(rng) for _ in range(100)]
+    targets = language_vectors.Teacher(teacher).vectors(texts)
+    targets = torch.nn.functional.normalize(targets - targets.mean(0), dim=-1)
+    ids = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    stream = torch.tensor([one for some in ids for one in some])
+    frequencies = log_frequencies({"books": stream}, {"books": 1.0}, len(tokenizer))
+    assert frequencies.exp().sum() == pytest.approx(1.0, abs=0.01)
+    model = build_model(tokenizer, Settings(hidden=32, layers=1, heads=2, feed_forward=32))
+    rows = start_from_teacher(model, tokenizer, language_vectors.Teacher(teacher), frequencies, targets)
+    assert 100 < rows < len(tokenizer)
+
+    def cosine():
+        return (language_vectors.text_vectors(model, tokenizer, texts) * targets).sum(-1).mean()
+
+    before = cosine()
+    distil_static(model, ids, targets, 1.0, learning_rate=1e-2, batch=32)
+    static = language_vectors.text_vectors(model, tokenizer, texts)
+    loss = fit_head(model, stream[:65][None])
+    assert cosine() > before + 0.2
+    assert loss < math.log(len(tokenizer))
+    assert torch.allclose(static, language_vectors.text_vectors(model, tokenizer, texts), atol=1e-4)
+    narrow = build_model(tokenizer, Settings(hidden=16, layers=1, heads=2, feed_forward=16))
     with pytest.raises(ValueError, match="give --hidden 32"):
-        start_from_teacher(model, tokenizer, language_vectors.Teacher(teacher))
+        start_from_teacher(narrow, tokenizer, language_vectors.Teacher(teacher), frequencies, targets)
+
+
+def test_the_second_loss_stays_within_its_share():
+    model = torch.nn.Linear(3, 1, bias=False)
+    x = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    model(x[:1]).sum().backward()
+    add_gradient(model, 100 * model(x[1:]).sum(), weight=1.0, share=0.5)
+    assert model.weight.grad.tolist() == [[1.0, 0.5, 0.0]]
+    add_gradient(model, model(x[1:]).sum(), weight=0.1, share=0.5)
+    assert model.weight.grad.tolist() == [[1.0, pytest.approx(0.6), 0.0]]
 
 
 def test_batches_are_the_same_after_a_restart():
