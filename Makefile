@@ -4,7 +4,9 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 DATA ?= data
-OUT ?= runs/allspark-base
+TEACHER ?= teacher
+WARM ?=
+OUT ?= runs/base
 WORKERS ?= 2
 
 .PHONY: help demo test lint bench-quick base clean
@@ -17,7 +19,7 @@ demo: $(STAMP)  ## every modality on the samples that ship with the package; wri
 	$(PY) -m allspark.demo
 
 test: lint  ## ruff, mypy and every test; no network, no GPU
-	$(PY) -m pytest -n $(WORKERS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) --dist loadfile
 
 lint: $(STAMP)  ## ruff and mypy alone
 	$(PY) -m ruff check .
@@ -26,8 +28,8 @@ lint: $(STAMP)  ## ruff and mypy alone
 bench-quick: $(STAMP)  ## speed and memory against their bounds, with the machine's name
 	$(PY) benchmarks/quick.py
 
-base: $(STAMP)  ## train the shipped weights again: make base DATA=folder [OUT=folder]
-	$(PY) -m recipes.allspark-base --data $(DATA) --out $(OUT)
+base: $(STAMP)  ## train the shipped weights again: make base DATA=folder TEACHER=folder [WARM=folder] [OUT=folder]
+	$(PY) recipes/allspark-base/base.py --data $(DATA) --teacher $(TEACHER) $(if $(WARM),--warm $(WARM)) --out $(OUT)
 
 clean:  ## remove what was made, the environment too
 	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -7,7 +7,7 @@ be read are named in one warning and the others are answered.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +79,7 @@ class AllSpark:
             self.processor.save_pretrained(path)
 
     def _run(
-        self, inputs: Any, modality: str | None, run: Callable[[list[dict[str, Any]]], Sequence[Any]]
+        self, inputs: Any, modality: str | None, run: Callable[[list[dict[str, Any]]], Iterable[Any]]
     ) -> tuple[list[Kind], list[Any]]:
         return run_inputs(self.processor, inputs, modality, run, self.batch_size)
 
@@ -341,7 +341,8 @@ def load(
     from .building import load_parts
 
     model, processor = load_parts(os.fspath(name), dtype)
-    return AllSpark(model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), processor)
+    model.to(torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))  # type: ignore[arg-type]
+    return AllSpark(model, processor)
 
 
 def build(

@@ -107,9 +107,10 @@ def load_parts(name: str, dtype: torch.dtype) -> tuple[AllSparkModel, AllSparkPr
     """Model and processor of a shipped name or a folder; see ``allspark.load`` for the errors."""
     folder = find(name)
     with no_bars():
-        model, report = AllSparkModel.from_pretrained(
+        loaded: Any = AllSparkModel.from_pretrained(
             folder, dtype=dtype, local_files_only=True, output_loading_info=True
         )
+        model, report = loaded
     missing, unexpected = sorted(report["missing_keys"]), sorted(report["unexpected_keys"])
     if missing or unexpected:
         raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import Any
 
 from transformers import AutoConfig, PreTrainedConfig
@@ -24,22 +25,17 @@ class AllSparkConfig(PreTrainedConfig):
     model_type = "allspark"
     sub_configs_defaults = {"text_config": SubConfigSpec(config_class=AutoConfig, model_type="llama")}
 
-    text_config: dict | PreTrainedConfig | None = None
-    modalities: list[str] | None = None
-    encoders: dict[str, dict[str, Any]] | None = None
-    bridge: dict[str, Any] | None = None
+    text_config: Any = None
+    modalities: list[str] = field(default_factory=list)
+    encoders: dict[str, dict[str, Any]] = field(default_factory=dict)
+    bridge: dict[str, Any] = field(default_factory=lambda: {"kind": "resampler", "queries": 8})
     soft_prompt: int = 4
-    heads: dict[str, dict[str, Any]] | None = None
-    licences: dict[str, str] | None = None
+    heads: dict[str, dict[str, Any]] = field(default_factory=dict)
+    licences: dict[str, str] = field(default_factory=dict)
     tie_word_embeddings: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)
-        self.modalities = list(self.modalities or [])
-        self.encoders = dict(self.encoders or {})
-        self.bridge = dict(self.bridge or {"kind": "resampler", "queries": 8})
-        self.heads = dict(self.heads or {})
-        self.licences = dict(self.licences or {})
         # the outer flag decides whether tied weights are tied again on loading
         self.tie_word_embeddings = bool(getattr(self.text_config, "tie_word_embeddings", False))
 

@@ -93,7 +93,7 @@ def as_item(value: Any, modality: str | None = None) -> Mapping[str, Item]:
         value = from_array(np.asarray(value), modality)
     elif hasattr(value, "columns") and hasattr(value, "iloc"):
         value = Table(value)
-    if not isinstance(value, ITEM_TYPES):
+    if not isinstance(value, (*ITEM_TYPES, *(modalities.get(name).item for name in modalities.names()))):
         raise ValueError(
             f"a {type(value).__name__} came; wanted a path, an array with modality=, a data frame, an item of "
             "allspark, words, or a dictionary {modality: item}"

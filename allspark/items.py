@@ -341,7 +341,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Text:
-    """Words in a human language. ``truncate=True`` allows a text longer than the model reads to be cut, with a warning."""
+    """Words in a human language; ``truncate=True`` allows a text longer than the model reads to be cut."""
 
     words: str
     truncate: bool = False

@@ -63,15 +63,15 @@ class AllSparkModel(PreTrainedModel):
         self.encoders = nn.ModuleDict(
             {name: modalities.get(name).encoder(**config.encoders[name]) for name in self.encoded}  # type: ignore[misc]
         )
-        self.bridges = nn.ModuleDict(
-            {name: make_bridge(encoder.width, width, **config.bridge) for name, encoder in self.encoders.items()}
-        )
+        widths = {name: int(encoder.width) for name, encoder in self.encoders.items()}  # type: ignore[arg-type]
+        self.bridges = nn.ModuleDict({name: make_bridge(d, width, **config.bridge) for name, d in widths.items()})
         self.prompts = SoftPrompts(self.encoded, config.soft_prompt, width)
         self.heads = nn.ModuleDict({name: make_head(width, **head) for name, head in config.heads.items()})
         for part in (self.encoders, self.bridges, self.prompts, self.heads):
             for module in part.modules():
                 # our parts initialise themselves; under the meta device there is nothing there yet to keep
-                module._is_hf_initialized = not any(p.is_meta for p in module.parameters(recurse=False))
+                ready = not any(p.is_meta for p in module.parameters(recurse=False))
+                module._is_hf_initialized = ready  # type: ignore[assignment]
         self.post_init()
 
     @property
@@ -168,11 +168,14 @@ class AllSparkModel(PreTrainedModel):
         if head is not None:
             logits = self.heads[head](pooled, next(iter(tokens.values()), None))
             if target is not None:
-                loss = self.heads[head].loss(logits, target) + (0.0 if loss is None else loss)
+                of_head = self.heads[head].loss(logits, target)  # type: ignore[operator]
+                loss = of_head if loss is None else loss + of_head
         return AllSparkOutput(loss=loss, logits=logits, pooled=pooled, last_hidden_state=hidden, tokens=tokens)
 
     def word_log_probabilities(self, output: AllSparkOutput, labels: Tensor) -> Tensor:
         """Mean log-probability of each row's labelled words: AllSparkOutput and (B, L) -> (B,)."""
+        if output.last_hidden_state is None:
+            raise ValueError("the output has no last hidden state; wanted what forward gave")
         wanted = labels[:, 1:] != -100
         logits = self.language.get_output_embeddings()(output.last_hidden_state[:, :-1][wanted])
         losses = F.cross_entropy(logits.float(), labels[:, 1:][wanted], reduction="none")
@@ -181,7 +184,7 @@ class AllSparkModel(PreTrainedModel):
         return -total / wanted.sum(1).clamp_min(1)
 
     @torch.no_grad()
-    def generate(  # type: ignore[override]
+    def generate(
         self,
         input_ids: Tensor,
         attention_mask: Tensor,

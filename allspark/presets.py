@@ -84,13 +84,13 @@ def find(name: str | Path) -> Path:
         raise WeightsNotFoundError(
             f"there is no model {str(name)!r}; wanted a folder made by save(), or one of {', '.join(list_models())}"
         )
-    for file in ("config.json", "processor_config.json"):
-        if not (folder / file).is_file():
-            raise WeightsNotFoundError(f"{folder} has no {file}; the folder is not whole: save or copy the model again")
+    for name in ("config.json", "processor_config.json"):
+        if not (folder / name).is_file():
+            raise WeightsNotFoundError(f"{folder} has no {name}; the folder is not whole: save or copy the model again")
         try:
-            json.loads((folder / file).read_text(encoding="utf-8"))
+            json.loads((folder / name).read_text(encoding="utf-8"))
         except ValueError as error:
-            raise UnreadableFileError(f"{folder / file} is not JSON ({error}); save or copy the model again") from error
+            raise UnreadableFileError(f"{folder / name} is not JSON ({error}); save or copy the model again") from error
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         raise WeightsNotFoundError(

@@ -53,16 +53,18 @@ class AllSparkProcessor(ProcessorMixin):
 
     def prepare(self, item: Mapping[str, Item]) -> dict[str, Any]:
         """``{modality: item}`` -> ``{modality: sample}``; ValueError where the item is not that modality's."""
-        prepared = {}
+        prepared: dict[str, Any] = {}
         for name, value in item.items():
             record = modalities.get(name)
             if name not in self.inputs:
                 raise ValueError(f"the model does not read {name}; it reads {', '.join(self.inputs)}")
             if not isinstance(value, record.item):
                 raise ValueError(f"{name} takes a {record.item.__name__}; a {type(value).__name__} came")
-            prepared[name] = record.prepare(value, **self.inputs[name])
-            if isinstance(prepared[name], str):
-                prepared[name] = self._words(prepared[name], value.truncate)
+            sample = record.prepare(value, **self.inputs[name])
+            if isinstance(sample, str):
+                prepared[name] = self._words(sample, getattr(value, "truncate", False))
+            else:
+                prepared[name] = sample
         return prepared
 
     def _words(self, words: str, truncate: bool) -> Tensor:
@@ -88,7 +90,7 @@ class AllSparkProcessor(ProcessorMixin):
         """Short texts -> ``{"input_ids", "attention_mask"}``, (U, L), left-padded, cut at ``max_tokens``."""
         return self._pad([{"input_ids": self.ids(text)[: self.max_tokens]} for text in texts])
 
-    def __call__(self, items: Sequence[Mapping[str, Item]], **words: Any) -> dict[str, Any]:  # type: ignore[override]
+    def __call__(self, items: Sequence[Mapping[str, Item]], **words: Any) -> dict[str, Any]:
         """Items -> a batch; ``words`` are those of ``collate``."""
         return self.collate([self.prepare(item) for item in items], **words)
 
@@ -107,7 +109,8 @@ class AllSparkProcessor(ProcessorMixin):
             answers: words that the model is to give; adds ``labels``.
         """
         order = self.order
-        rows, grouped = [], {name: [] for name in order}
+        rows: list[dict[str, Tensor]] = []
+        grouped: dict[str, list[Any]] = {name: [] for name in order}
         for row, sample in enumerate(samples):
             parts: list[tuple[Tensor, int, bool]] = []  # ids, slot number, is it the item itself
             for name in sorted(sample, key=order.index):
@@ -127,10 +130,9 @@ class AllSparkProcessor(ProcessorMixin):
                 parts.append((self.ids(answer(answers[row])), 0, False))
                 length = sum(len(ids) for ids, _, _ in parts[:-1])
             ids = torch.cat([ids for ids, _, _ in parts])
-            spread = lambda index, dtype: torch.cat(  # noqa: E731
-                [torch.full((len(part[0]),), part[index], dtype=dtype) for part in parts]  # noqa: B023
-            )
-            made = {"input_ids": ids, "slots": spread(1, torch.long), "content": spread(2, torch.bool)}
+            slots = torch.cat([torch.full((len(part),), slot) for part, slot, _ in parts])
+            content = torch.cat([torch.full((len(part),), own) for part, _, own in parts])
+            made = {"input_ids": ids, "slots": slots, "content": content}
             if answers is not None:
                 made["labels"] = torch.where(torch.arange(len(ids)) >= length, ids, -100)
             rows.append(made)
@@ -142,7 +144,7 @@ class AllSparkProcessor(ProcessorMixin):
 
     def _pad(self, rows: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """Left-pad every row to the longest."""
-        fill = {"input_ids": self.tokenizer.pad_token_id, "labels": -100}
+        fill: dict[str, int] = {"input_ids": int(self.tokenizer.pad_token_id), "labels": -100}
         length = max(len(row["input_ids"]) for row in rows)
         batch = {
             key: torch.stack(

@@ -5,7 +5,8 @@ Only the items of one chunk are in memory at a time, whatever the length of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -31,7 +32,7 @@ def run_inputs(
     processor: AllSparkProcessor,
     inputs: Any,
     modality: str | None,
-    run: Callable[[list[dict[str, Any]]], Sequence[Any]],
+    run: Callable[[list[dict[str, Any]]], Iterable[Any]],
     batch_size: int,
 ) -> tuple[list[Kind], list[Any]]:
     """Read, prepare and run inputs in batches of one kind each.
@@ -102,7 +103,7 @@ def _run_chunk(
 def _progress(chunks: list[Any], total: int) -> Iterator[tuple[int, Any]]:
     """Chunks with the position of their first item, and a bar on the terminal for long lists."""
     position = 0
-    if total < SHOW_PROGRESS:
+    if total < SHOW_PROGRESS or not sys.stderr.isatty():
         for chunk in chunks:
             yield position, chunk
             position += len(chunk) if is_list(chunk) else 1

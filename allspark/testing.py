@@ -311,6 +311,7 @@ def check_modality(name: str, items: Sequence[Any] | None = None, tolerance: flo
         assert all(isinstance(s, str) and s.strip() for s in samples), f"{name}: no encoder, so words are wanted"
         return
     for sample in samples:
+        assert isinstance(sample, dict), f"{name}: prepare returns {type(sample).__name__}; wanted a dict of tensors"
         for key, value in sample.items():
             finite = not isinstance(value, Tensor) or bool(torch.isfinite(value).all())
             assert finite, f"{name}: prepare's {key!r} holds NaN or infinity"

@@ -148,7 +148,8 @@ class TestHeads:
 
     def test_trajectory_learns_its_futures(self):
         head = make_head(16, kind="trajectory", steps=4, modes=3)
-        target = torch.arange(1, 5)[None, :, None] * torch.where(self.pooled[:, :1, None] > 0, 1.0, -1.0).repeat(1, 1, 2)
+        side = torch.where(self.pooled[:, :1, None] > 0, 1.0, -1.0).repeat(1, 1, 2)
+        target = torch.arange(1, 5)[None, :, None] * side
         assert head(self.pooled).shape == (8, 3, 9)
         first, last = fit(head, self.pooled, None, target, 300)
         assert last < 0.3 * first

@@ -65,11 +65,10 @@ class Resampler(nn.Module):
             nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
             for _ in range(depth)
         )
-        self.project = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, language_width), nn.LayerNorm(language_width)
-        )
+        loudness = nn.LayerNorm(language_width)
+        self.project = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, language_width), loudness)
         nn.init.trunc_normal_(self.queries.weight, std=1.0)
-        nn.init.constant_(self.project[-1].weight, EMBEDDING_RMS)
+        nn.init.constant_(loudness.weight, EMBEDDING_RMS)
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
         """(B, N, D) and (B, N) bool -> (B, Q, H)."""

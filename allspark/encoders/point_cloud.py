@@ -226,8 +226,8 @@ class PointCloudEncoder(Encoder):
         # Linear(concat(group maximum, point)) as two maps: the maximum is one row per group, not one per point.
         self.of_point = nn.Linear(hidden, 2 * hidden)
         self.of_group = nn.Linear(hidden, 2 * hidden, bias=False)
-        self.second = nn.Sequential(nn.LayerNorm(2 * hidden), nn.ReLU())
-        self.out = nn.Linear(2 * hidden, width)  # after the maximum, as in PointNet: K times cheaper than before it
+        # After the maximum, as in PointNet: K times cheaper than before it.
+        self.out = nn.Sequential(nn.LayerNorm(2 * hidden), nn.Linear(2 * hidden, width))
         self.position = nn.Sequential(nn.Linear(3, hidden), nn.GELU(), nn.Linear(hidden, width))
         self.cloud = nn.Sequential(nn.Linear(SCALARS, hidden), nn.GELU(), nn.Linear(hidden, width))
         self.blocks = Transformer(width, depth, heads, drop_path=drop_path)
@@ -236,7 +236,7 @@ class PointCloudEncoder(Encoder):
         """(B, G, K, 3 + F), (B, G, 3), (B, G), (B, S) -> Tokens (B, 1 + G, D); the cloud's own token comes first."""
         local = self.first(points)  # (B, G, K, hidden)
         group = self.of_group(local.max(2).values)  # (B, G, 2 hidden)
-        tokens = self.out(self.second(self.of_point(local) + group[:, :, None]).max(2).values)  # (B, G, D)
+        tokens = self.out(F.relu(self.of_point(local) + group[:, :, None]).max(2).values)  # (B, G, D)
         tokens = tokens + self.position(centres)
         tokens = torch.cat([self.cloud(scale)[:, None].to(tokens.dtype), tokens], 1)
         mask = F.pad(valid, (1, 0), value=True)

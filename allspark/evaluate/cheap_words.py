@@ -18,14 +18,20 @@ CATEGORIES = 32  # one-hot columns of a column of words; rarer ones share none
 
 
 def reduced(matrix: Any, width: int = WIDTH) -> np.ndarray:
-    """(N, V) sparse or dense -> (N, at most ``width``) float32 by truncated SVD without labels."""
-    from sklearn.decomposition import TruncatedSVD
+    """(N, V) sparse or dense -> (N, at most ``width``) float32: truncated singular value decomposition, no labels.
 
-    width = min(width, matrix.shape[0] - 1, matrix.shape[1] - 1)
-    if width < 1:
-        return np.asarray(matrix[:, :1].toarray() if hasattr(matrix, "toarray") else matrix[:, :1], np.float32)
-    # ARPACK works on the side of N items; the randomised solver spent a minute on the side of the vocabulary.
-    return TruncatedSVD(width, algorithm="arpack", random_state=0).fit_transform(matrix).astype(np.float32)
+    The eigenvectors of the (N, N) inner products are what is wanted, and N is far below the vocabulary's size.
+    """
+    from scipy.linalg import eigh
+
+    products = matrix @ matrix.T
+    dense = products.toarray() if hasattr(products, "toarray") else products
+    count = len(dense)
+    values, vectors = eigh(dense, subset_by_index=(max(0, count - width), count - 1))
+    kept = values > 1e-9 * max(float(values[-1]), 1e-12)
+    if not kept.any():
+        return np.zeros((count, 1), np.float32)
+    return (vectors[:, kept] * np.sqrt(values[kept]))[:, ::-1].astype(np.float32)
 
 
 def tfidf(texts: Sequence[str], token: str) -> np.ndarray:

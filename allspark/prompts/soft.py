@@ -22,13 +22,14 @@ class SoftPrompts(nn.Module):
     def __init__(self, modalities: Sequence[str], length: int, language_width: int) -> None:
         super().__init__()
         self.length = length
-        self.vectors = nn.ModuleDict({name: nn.Embedding(length, language_width) for name in modalities if length})
-        for embedding in self.vectors.values():
+        vectors = {name: nn.Embedding(length, language_width) for name in modalities if length}
+        for embedding in vectors.values():
             nn.init.normal_(embedding.weight, std=EMBEDDING_RMS)
+        self.vectors = nn.ModuleDict(vectors)
 
     def forward(self, modality: str, tokens: Tensor) -> Tensor:
         """The modality's vectors before its bridge tokens: (B, Q, H) -> (B, S + Q, H)."""
         if not self.length:
             return tokens
-        vectors = self.vectors[modality].weight.to(tokens.dtype).expand(len(tokens), -1, -1)
-        return torch.cat([vectors, tokens], dim=1)
+        vectors = self.vectors.get_submodule(modality).get_parameter("weight").to(tokens.dtype)
+        return torch.cat([vectors.expand(len(tokens), -1, -1), tokens], dim=1)

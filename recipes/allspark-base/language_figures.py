@@ -127,8 +127,8 @@ def prediction_figures(
             break
         left -= len(text)
         size += len(text.encode())
-        ids = [tokenizer.bos_token_id, *tokenizer(text, add_special_tokens=False)["input_ids"]]
-        windows += [ids[i : i + length + 1] for i in range(0, len(ids) - 1, length)]
+        run = [tokenizer.bos_token_id, *tokenizer(text, add_special_tokens=False)["input_ids"]]
+        windows += [run[i : i + length + 1] for i in range(0, len(run) - 1, length)]
     windows.sort(key=len)
     for start in range(0, len(windows), 8):
         ids, mask = pad(windows[start : start + 8], tokenizer.pad_token_id)

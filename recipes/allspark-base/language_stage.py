@@ -103,6 +103,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--heads", type=int, default=6)
     parser.add_argument("--feed-forward", type=int, default=1024)
+    parser.add_argument("--tied", action="store_true", help="no head of its own: 12 MB less, hardly a language model")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(arguments)
@@ -132,6 +133,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
             layers=args.layers,
             heads=args.heads,
             feed_forward=args.feed_forward,
+            tied=args.tied,
         )
         streams = token_streams(tokenizer, corpus.train, work / "tokens.safetensors")
         print({name: len(ids) for name, ids in streams.items()}, flush=True)
@@ -142,14 +144,16 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
             rows = start_from_teacher(model, tokenizer, Teacher(args.teacher), frequencies, targets)
             print(f"embeddings: {rows} of {len(tokenizer)} rows from the teacher", flush=True)
             cosine = distil_static(model, ids, targets, 60 * args.static_minutes)
-            loss = fit_head(model, PackedTokens(streams, settings.length, args.seed).batch(0, 16))
-            print(f"static embeddings: cosine {cosine:.3f} to the teacher, next token {loss:.2f} nats", flush=True)
+            print(f"static embeddings: cosine {cosine:.3f} to the teacher", flush=True)
+            if settings.tied:
+                loss = fit_head(model, PackedTokens(streams, settings.length, args.seed).batch(0, 16))
+                print(f"tied head at the start: {loss:.2f} nats a token", flush=True)
             model.save_pretrained(work / "static")
         train(model, ids, targets, streams, settings, work, tokenizer.pad_token_id)
         model.save_pretrained(args.out)
     if not (args.out / "figures.json").is_file():
-        model = AutoModelForCausalLM.from_pretrained(args.out, dtype=torch.float32)
-        found = figures(model, tokenizer, Teacher(args.teacher), texts, corpus)
+        trained = AutoModelForCausalLM.from_pretrained(args.out, dtype=torch.float32)
+        found = figures(trained, tokenizer, Teacher(args.teacher), texts, corpus)
         (args.out / "figures.json").write_text(json.dumps(found, indent=1))
     found = json.loads((args.out / "figures.json").read_text())
     for name, values in found.items():

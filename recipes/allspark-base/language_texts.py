@@ -52,10 +52,9 @@ def build_texts(corpus: Corpus, limit: int, seed: int = 0) -> Texts:
     rng = random.Random(seed)
     reserved = {words for group in PARAPHRASES.values() for words in group}
     first = phrases()
-    captions, held_captions = [], []
-    for _, caption in corpus.captions:
-        (held_captions if is_held_out(caption, HELD_OUT_SHARE) else captions).append(caption)
-    captions, held_captions = list(dict.fromkeys(captions)), list(dict.fromkeys(held_captions))
+    unique = list(dict.fromkeys(caption for _, caption in corpus.captions))
+    captions = [caption for caption in unique if not is_held_out(caption, HELD_OUT_SHARE)]
+    held_captions = [caption for caption in unique if is_held_out(caption, HELD_OUT_SHARE)]
     glosses, lemmas, held_glosses = [], [], []
     for synset in corpus.synsets:
         text = f"{synset.lemmas[0]}: {synset.gloss}"[:TEXT_CHARACTERS]

@@ -41,18 +41,19 @@ class Settings:
     heads: int = 6
     feed_forward: int = 1024
     positions: int = 1024
+    tied: bool = False  # a tied head would have every hidden state point at the next token, not at a meaning
     learning_rate: float = 1e-3
     embedding_rate: float = 5e-4
     norm_rate: float = 5e-5
     weight_decay: float = 0.01
     warmup: float = 0.06  # of the time
     warmup_steps: int = 60  # at least; steeper, the first steps spoil the start from the teacher
-    text_tokens: int = 3072  # in a distillation batch, with padding
+    text_tokens: int = 2048  # in a distillation batch, with padding
     most_texts: int = 384
-    sequences: int = 4
+    sequences: int = 6
     length: int = 128
-    language_weight: float = 0.1  # at most: see language_share
-    language_share: float = 0.5  # the most that its gradient may measure of the distillation's
+    language_weight: float = 0.3  # at most: see language_share
+    language_share: float = 0.15  # the most that its gradient may measure of the distillation's, head apart
     relation_weight: float = 1.0
     relation_temperature: float = 0.1
 
@@ -68,13 +69,15 @@ def build_model(tokenizer: Any, settings: Settings) -> LlamaForCausalLM:
             num_hidden_layers=settings.layers,
             num_attention_heads=settings.heads,
             max_position_embeddings=settings.positions,
-            tie_word_embeddings=True,
+            tie_word_embeddings=settings.tied,
             pad_token_id=tokenizer.pad_token_id,
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
         )
     )
     with torch.no_grad():
+        if not settings.tied:
+            model.lm_head.weight.zero_()
         for layer in model.model.layers:
             layer.self_attn.o_proj.weight.zero_()
             layer.mlp.down_proj.weight.zero_()
@@ -143,15 +146,19 @@ def rate(progress: float, warmup: float) -> float:
 def add_gradient(model: Any, loss: Tensor, weight: float, share: float) -> None:
     """Add the gradient of `weight * loss` to those that stand, cut down to `share` of their common length.
 
+    A parameter that has no gradient yet, as an untied language-model head, takes part in the second loss alone and gets
+    its gradient uncut.
+
     Next-token prediction wants other hidden states than the pooled meaning does; left alone it takes the space over.
     """
     parameters = list(model.parameters())
     gradients = torch.autograd.grad(loss, parameters)
-    standing = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-    factor = min(weight, float(share * standing / torch.nn.utils.get_total_norm(gradients).clamp_min(1e-12)))
+    shared = [(p.grad, gradient) for p, gradient in zip(parameters, gradients, strict=True) if p.grad is not None]
+    standing, added = (torch.nn.utils.get_total_norm(some) for some in zip(*shared, strict=True))
+    factor = min(weight, float(share * standing / added.clamp_min(1e-12)))
     for parameter, gradient in zip(parameters, gradients, strict=True):
         if parameter.grad is None:
-            parameter.grad = gradient * factor
+            parameter.grad = gradient
         else:
             parameter.grad.add_(gradient, alpha=factor)
 
@@ -249,7 +256,7 @@ def train(
                 logits = model(input_ids=window[:, :-1], use_cache=False).logits
             language = F.cross_entropy(logits.float().flatten(0, 1), window[:, 1:].flatten())
             add_gradient(model, language, settings.language_weight, settings.language_share)
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            torch.nn.utils.clip_grad_norm_(model.model.parameters(), 1.0)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
             step, seen = step + 1, seen + len(chosen)

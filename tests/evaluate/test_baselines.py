@@ -5,7 +5,7 @@ import pytest
 from allspark.evaluate.baselines import BASELINES, CLASSIFIERS, cheap_features, score_baselines
 from allspark.evaluate.cheap_images import image_statistics, random_convolutions, raw_spectrum, standardise
 from allspark.evaluate.cheap_shapes import graph_statistics
-from allspark.evaluate.cheap_words import raw_columns
+from allspark.evaluate.cheap_words import raw_columns, reduced
 from allspark.evaluate.draw import draw_episodes
 from allspark.items import Code, Graph, PointCloud, Raster, Table, Text, Trajectory
 
@@ -189,6 +189,16 @@ def test_raw_columns_hold_what_the_table_says():
     np.testing.assert_allclose(values, expected)
     with pytest.raises(ValueError, match="table of 4 rows"):
         raw_columns([Table(frame)])
+
+
+def test_reduction_keeps_inner_products():
+    matrix = np.random.default_rng(0).normal(size=(6, 50))
+    short = reduced(matrix)
+    assert short.shape == (6, 6)
+    np.testing.assert_allclose(short @ short.T, matrix @ matrix.T, rtol=1e-4, atol=1e-4)
+    first = np.linalg.svd(matrix)[1][:2]
+    np.testing.assert_allclose(np.linalg.norm(reduced(matrix, 2), axis=0), first, rtol=1e-5)
+    assert reduced(np.zeros((3, 4))).shape == (3, 1)
 
 
 def test_straight_and_date_line_tracks_are_finite():

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import networkx as nx
+import numpy as np
+import pytest
+import torch
+
+from allspark.encoders._structure import adjacency, pagerank, returns, triangles
+from allspark.encoders.graph import GraphEncoder, assign, collate, ego, egos, prepare, project, spread
+from allspark.items import Graph
+
+
+def edges_of(graph: nx.Graph) -> np.ndarray:
+    pairs = np.array(graph.edges()).T
+    return np.concatenate([pairs, pairs[::-1]], 1)
+
+
+def encode(items: list[Graph]) -> list[torch.Tensor]:
+    torch.manual_seed(0)
+    encoder = GraphEncoder(width=32, rounds=2, depth=1, heads=2).eval()
+    with torch.no_grad():
+        tokens = encoder(**collate([prepare(item) for item in items]))
+    return [features[mask] for features, mask in zip(tokens.features, tokens.mask)]
+
+
+@pytest.mark.parametrize("graph", [nx.karate_club_graph(), nx.star_graph(40), nx.barabasi_albert_graph(600, 3, seed=1)])
+def test_structure_against_networkx(graph):
+    directed, both = adjacency(edges_of(graph), len(graph))
+    assert triangles(both).tolist() == [nx.triangles(graph, node) for node in graph]
+    expected = nx.pagerank(graph, weight=None, tol=1e-9, max_iter=200)
+    assert pagerank(directed, steps=100) == pytest.approx([expected[n] for n in graph], abs=1e-5)
+
+
+def test_return_probabilities_are_exact_when_small_and_near_when_big():
+    graph = nx.barabasi_albert_graph(600, 3, seed=2)
+    walk = nx.to_numpy_array(graph, weight=None)
+    walk /= walk.sum(1, keepdims=True)
+    exact = np.stack([np.diag(np.linalg.matrix_power(walk, k)) for k in range(2, 9)], 1)
+    near = returns(adjacency(edges_of(graph), 600)[1])
+    assert near[:, 0] == pytest.approx(exact[:, 0], abs=1e-6)
+    assert np.abs(near - exact).mean() < 0.01
+    small = nx.karate_club_graph()
+    walk = nx.to_numpy_array(small, weight=None)
+    walk /= walk.sum(1, keepdims=True)
+    exact = np.stack([np.diag(np.linalg.matrix_power(walk, k)) for k in range(2, 9)], 1)
+    assert returns(adjacency(edges_of(small), 34)[1]) == pytest.approx(exact, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        Graph(np.zeros((2, 0), int), count=1),
+        Graph(np.array([[0], [1]])),
+        Graph(np.array([[0, 0], [0, 1]])),  # a self-loop
+        Graph(np.array([[0], [1]]), count=3000),  # isolated nodes
+        Graph(np.stack([np.zeros(9999, int), np.arange(1, 10_000)])),  # a hub
+    ],
+)
+def test_odd_graphs(item):
+    sample = prepare(item)
+    assert all(torch.isfinite(value.float()).all() for value in sample.values())
+    assert int(sample["assign"].max()) < 256
+    assert torch.isfinite(encode([item])[0]).all()
+
+
+def test_every_node_of_a_big_graph_has_a_token():
+    graph = nx.barabasi_albert_graph(5000, 2, seed=0)
+    _, both = adjacency(edges_of(graph), 5000)
+    tokens = assign(both, np.arange(5000.0), 100, centre=7)
+    assert len(tokens) == 5000
+    assert sorted(set(tokens)) == list(range(tokens.max() + 1))
+    assert 90 <= tokens.max() + 1 <= 100
+    assert (tokens == tokens[7]).sum() == 1
+
+
+def test_numbering_of_nodes_means_nothing():
+    graph = nx.karate_club_graph()
+    edges, order = edges_of(graph), np.random.default_rng(0).permutation(34)
+    features = np.random.default_rng(1).normal(size=(34, 5))
+    shuffled = np.empty_like(features)
+    shuffled[order] = features
+    a, b = encode([Graph(edges, nodes=features), Graph(order[edges], nodes=shuffled)])
+    torch.testing.assert_close(a[0], b[0], atol=1e-4, rtol=0)
+    torch.testing.assert_close(a[1:], b[1:][order], atol=1e-4, rtol=0)
+
+
+def test_features_of_any_width_keep_their_distances():
+    rng = np.random.default_rng(0)
+    for width in (1, 7, 1433):
+        x = rng.normal(size=(20, width)).astype(np.float32)
+        y = project(x, 64)
+        assert y.shape == (20, 64)
+        far = np.linalg.norm(x[:10] - x[10:], axis=1), np.linalg.norm(y[:10] - y[10:], axis=1)
+        ratio = far[1] / far[0]
+        assert ratio.std() / ratio.mean() < 0.25
+    wide = np.concatenate([x, np.zeros_like(x)], 1)
+    assert project(wide, 64) == pytest.approx(y, abs=1e-4)
+
+
+def test_edge_direction_features_and_positions_change_the_answer():
+    edges = np.array([[0, 1, 2, 3], [1, 2, 3, 0]])
+    rng = np.random.default_rng(0)
+    plain = Graph(edges)
+    others = [
+        Graph(np.concatenate([edges, edges[::-1]], 1)),
+        Graph(edges, edge_features=rng.normal(size=(4, 2))),
+        Graph(edges, positions=rng.normal(size=(4, 2))),
+        Graph(edges, nodes=rng.normal(size=(4, 3))),
+        Graph(edges, centre=2),
+    ]
+    first, *rest = encode([plain, *others])
+    for answer in rest:
+        assert float((first - answer).abs().max()) > 1e-3
+
+
+def test_edge_features_follow_their_edge():
+    edges = np.array([[3, 0, 1], [0, 1, 2]])
+    values = np.array([[5.0], [1.0], [3.0]])
+    order = [2, 0, 1]
+    a, b = (prepare(Graph(e, edge_features=v)) for e, v in ((edges, values), (edges[:, order], values[order])))
+    torch.testing.assert_close(a["edge_features"], b["edge_features"])
+    pairs = {tuple(pair): row for pair, row in zip(a["edges"].T.tolist(), a["edge_features"])}
+    assert pairs[3, 0][:2].tolist() == [1, 0]
+    assert pairs[0, 3][:2].tolist() == [0, 1]
+    torch.testing.assert_close(pairs[3, 0][4:], pairs[0, 3][4:])
+    torch.testing.assert_close(pairs[3, 0][4:] / np.arcsinh(5), pairs[0, 1][4:] / np.arcsinh(1))
+
+
+def test_ego_is_the_neighbourhood_with_its_centre_first():
+    graph = nx.barabasi_albert_graph(300, 2, seed=3)
+    whole = Graph(edges_of(graph), nodes=np.arange(300.0))
+    part = ego(whole, 200, hops=2, limit=1000)
+    expected = set(nx.ego_graph(graph, 200, radius=2).nodes)
+    assert {int(v) for v in part.nodes[:, 0]} == expected
+    assert int(part.nodes[0, 0]) == 200
+    assert part.centre == 0
+    assert part.edges.shape[1] == 2 * graph.subgraph(expected).number_of_edges()
+    sampled, again = (ego(whole, 0, hops=2, limit=20) for _ in range(2))
+    assert sampled.count == 20
+    assert (sampled.nodes == again.nodes).all()
+    bare = egos(Graph(whole.edges), [0, 200])
+    assert bare[1].nodes.shape[1] > 5  # structure of the whole graph
+    with pytest.raises(ValueError, match="node 300"):
+        ego(whole, 300)
+
+
+def test_spread_gives_every_node_its_own_token():
+    graph = Graph(edges_of(nx.path_graph(5)))
+    assert spread(torch.arange(6.0)[:, None], graph).flatten().tolist() == [1, 2, 3, 4, 5]

@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+import torch
+
+from allspark.encoders.hyperspectral import HyperspectralEncoder, prepare, recognises
+from allspark.items import Raster
+from allspark.modality import get
+from allspark.testing import made
+
+SMALL = {"width": 32, "depth": 2, "heads": 2, "rank": 12}
+
+
+def cube(C=48, h=9, w=9, seed=0, **kwargs):
+    values = np.random.default_rng(seed).uniform(0.02, 0.5, (C, h, w))
+    return Raster(values, "reflectance", **{"wavelengths": np.linspace(0.4, 2.5, C), **kwargs})
+
+
+@pytest.fixture
+def encoder():
+    torch.manual_seed(0)
+    return HyperspectralEncoder(**SMALL).eval()
+
+
+def encode(encoder, *items, **kwargs):
+    with torch.no_grad():
+        return encoder(**get("hyperspectral").collate([prepare(item, **kwargs) for item in items]))
+
+
+def test_recognises_many_bands_of_known_wavelengths():
+    assert recognises(cube())
+    assert not recognises(cube(31))
+    assert not recognises(cube(wavelengths=None))
+
+
+@pytest.mark.parametrize(("shape", "grid"), [((200, 1, 1), (1, 1)), ((48, 9, 9), (3, 3)), ((400, 70, 90), (3, 4))])
+def test_a_pixel_a_window_and_a_scene(encoder, shape, grid):
+    tokens = encode(encoder, cube(*shape))
+    assert tokens.grid == grid
+    assert tokens.features.shape == (1, grid[0] * grid[1], 32)
+    assert torch.isfinite(tokens.features).all()
+    h, w = prepare(cube(*shape))["pixels"].shape[1:]
+    assert -(-h // 4) * -(-w // 4) * -(-shape[0] // 10) <= 768
+
+
+def test_bands_in_any_order(encoder):
+    item = cube()
+    order = np.random.default_rng(1).permutation(48)
+    turned = Raster(item.values[order], "reflectance", wavelengths=item.wavelengths[order])
+    a, b = encode(encoder, item), encode(encoder, turned)
+    torch.testing.assert_close(a.features, b.features, atol=1e-5, rtol=0)
+
+
+def test_absorption_bands_are_left_out(encoder):
+    item = cube()
+    values = item.values.copy()
+    values[20:24] = np.nan
+    values[30] = 0
+    sample = prepare(Raster(values, "reflectance", wavelengths=item.wavelengths))
+    assert sample["pixels"].shape == (43, 9, 9)
+    assert sample["valid"].all()
+    kept = np.delete(np.arange(48), [20, 21, 22, 23, 30])
+    np.testing.assert_allclose(sample["wavelengths"], item.wavelengths[kept], rtol=1e-6)
+
+
+def test_a_batch_of_all_sizes_changes_no_item(encoder):
+    items = [cube(), cube(200, 1, 1), cube(37, 5, 12), cube(64, 8, 8, valid=np.eye(8) > 0)]
+    together = encode(encoder, *items)
+    for row, item in enumerate(items):
+        alone = encode(encoder, item)
+        a, b = alone.features[0][alone.mask[0]], together.features[row][together.mask[row]]
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=0)
+
+
+def test_what_stands_in_invalid_pixels_reaches_no_token(encoder):
+    valid = np.ones((9, 9), bool)
+    valid[4:] = False
+    item = cube(valid=valid)
+    values = np.where(valid, item.values, np.nan)
+    other = Raster(values, "reflectance", wavelengths=item.wavelengths, valid=valid)
+    a, b = encode(encoder, item), encode(encoder, other)
+    assert a.mask.view(3, 3).tolist() == [[True] * 3, [False] * 3, [False] * 3]
+    torch.testing.assert_close(a.features, b.features, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("item", "words"),
+    [
+        (cube(wavelengths=None), "without wavelengths"),
+        (Raster(np.zeros((40, 2, 2)), "reflectance", wavelengths=np.linspace(0.4, 1, 40)), "nothing but zeros or NaN"),
+        (cube(valid=np.zeros((9, 9), bool)), "no valid pixel"),
+        (Raster(np.ones((2, 40, 2, 2)), "reflectance", wavelengths=np.linspace(0.4, 1, 40)), "2 dates"),
+    ],
+)
+def test_bad_cubes_give_a_sentence(item, words):
+    with pytest.raises(ValueError, match=words):
+        prepare(item)
+
+
+def test_the_default_encoder():
+    modality = get("hyperspectral")
+    encoder = modality.encoder(**modality.config)
+    assert 0.8e6 < sum(p.numel() for p in encoder.parameters()) < 1.1e6
+
+
+def test_an_absorption_feature_is_learned_from_single_pixels():
+    torch.manual_seed(0)
+    items, labels = made("hyperspectral", 60, seed=4)
+    pixels = [Raster(i.values[:, :1, :1], i.units, wavelengths=i.wavelengths) for i in items]
+    batch, target = get("hyperspectral").collate([prepare(p) for p in pixels]), torch.tensor(labels)
+    encoder, head = HyperspectralEncoder(**SMALL), torch.nn.Linear(32, 2)
+    optimiser = torch.optim.AdamW([*encoder.parameters(), *head.parameters()], 2e-3)
+    classify = lambda rows: head(encoder(**{k: v[rows] for k, v in batch.items()}).features.mean(1))  # noqa: E731
+    for _ in range(50):
+        optimiser.zero_grad()
+        torch.nn.functional.cross_entropy(classify(slice(0, 36)), target[:36]).backward()
+        optimiser.step()
+    with torch.no_grad():
+        assert (classify(slice(36, 60)).argmax(1) == target[36:]).float().mean() >= 0.95
