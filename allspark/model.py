@@ -99,7 +99,7 @@ class AllSparkModel(PreTrainedModel):
         return self.bridges[modality](tokens.features, tokens.mask)
 
     def embed_inputs(
-        self, input_ids: Tensor, slots: Tensor, inputs: dict[str, dict[str, Any]]
+        self, input_ids: Tensor, slots: Tensor, inputs: dict[str, dict[str, Any] | Tokens]
     ) -> tuple[Tensor, dict[str, Tokens]]:
         """Words and modalities as one sequence of embeddings, (B, L, H), and every encoder's tokens.
 
@@ -111,7 +111,8 @@ class AllSparkModel(PreTrainedModel):
         for slot, name in enumerate(self.config.modalities, 1):
             if name not in inputs:
                 continue
-            tokens[name] = self.encode(name, inputs[name])
+            given = inputs[name]  # an encoder's tokens may come in place of its inputs: they can be kept between steps
+            tokens[name] = given if isinstance(given, Tokens) else self.encode(name, given)
             vectors = self.prompts(name, self.bridge(name, tokens[name])).to(embeds.dtype)  # (b, S + Q, H)
             where = slots == slot
             if (found := int(where.sum())) != vectors.shape[0] * vectors.shape[1]:
@@ -137,7 +138,7 @@ class AllSparkModel(PreTrainedModel):
         attention_mask: Tensor,
         slots: Tensor,
         content: Tensor,
-        inputs: dict[str, dict[str, Any]] | None = None,
+        inputs: dict[str, dict[str, Any] | Tokens] | None = None,
         labels: Tensor | None = None,
         head: str | None = None,
         target: Tensor | None = None,
@@ -149,7 +150,7 @@ class AllSparkModel(PreTrainedModel):
             attention_mask: (B, L).
             slots: (B, L), 0 = words, k = the k-th modality.
             content: (B, L) bool, the positions that are the item itself (not prompts, not questions).
-            inputs: modality -> its collated batch, rows in the order of the batch.
+            inputs: modality -> its collated batch (or Tokens made of it before), rows in the order of the batch.
             labels: (B, L) word ids to predict, -100 elsewhere.
             head: the name of a head to run on the pooled vector.
             target: what the head is to give.
@@ -190,7 +191,7 @@ class AllSparkModel(PreTrainedModel):
         attention_mask: Tensor,
         slots: Tensor,
         content: Tensor | None = None,
-        inputs: dict[str, dict[str, Any]] | None = None,
+        inputs: dict[str, dict[str, Any] | Tokens] | None = None,
         **generation: Any,
     ) -> Tensor:
         """New word ids after each row, (B, new); ``generation`` goes to the language model's own ``generate``."""

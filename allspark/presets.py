@@ -28,7 +28,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "intermediate_size": 1024,
             "vocab_size": 16000,
             "max_position_embeddings": 1024,
-            "tie_word_embeddings": True,
+            "tie_word_embeddings": False,
         },
         "bridge": {"kind": "resampler", "queries": 8, "depth": 1},
         "soft_prompt": 4,

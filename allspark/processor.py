@@ -108,9 +108,27 @@ class AllSparkProcessor(ProcessorMixin):
             questions: words to ask of each item.
             answers: words that the model is to give; adds ``labels``.
         """
+        batch: dict[str, Any] = dict(self.sequences(samples, questions=questions, answers=answers))
+        grouped: dict[str, list[Any]] = {}
+        for sample in samples:
+            for name, value in sample.items():
+                if not isinstance(value, Tensor):
+                    grouped.setdefault(name, []).append(value)
+        batch["inputs"] = {
+            name: self._embed_words(modalities.get(name).collate(group)) for name, group in grouped.items()
+        }
+        return batch
+
+    def sequences(
+        self,
+        samples: Sequence[Sample],
+        *,
+        questions: Sequence[str] | None = None,
+        answers: Sequence[str] | None = None,
+    ) -> dict[str, Tensor]:
+        """The words and slots of ``collate``'s batch; of an encoded sample only its modality matters."""
         order = self.order
         rows: list[dict[str, Tensor]] = []
-        grouped: dict[str, list[Any]] = {name: [] for name in order}
         for row, sample in enumerate(samples):
             parts: list[tuple[Tensor, int, bool]] = []  # ids, slot number, is it the item itself
             for name in sorted(sample, key=order.index):
@@ -121,7 +139,6 @@ class AllSparkProcessor(ProcessorMixin):
                     slot, pad = order.index(name) + 1, self.tokenizer.pad_token_id
                     parts.append((torch.full((self.soft_prompt,), pad), slot, False))
                     parts.append((torch.full((self.slots - self.soft_prompt,), pad), slot, True))
-                    grouped[name].append(sample[name])
             length = sum(len(ids) for ids, _, _ in parts)
             if questions is not None or answers is not None:
                 words = question(questions[row]) if questions is not None else DESCRIBE
@@ -136,11 +153,7 @@ class AllSparkProcessor(ProcessorMixin):
             if answers is not None:
                 made["labels"] = torch.where(torch.arange(len(ids)) >= length, ids, -100)
             rows.append(made)
-        batch: dict[str, Any] = self._pad(rows)
-        batch["inputs"] = {
-            name: self._embed_words(modalities.get(name).collate(group)) for name, group in grouped.items() if group
-        }
-        return batch
+        return self._pad(rows)
 
     def _pad(self, rows: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """Left-pad every row to the longest."""

@@ -1,8 +1,8 @@
 """Stage 3: bridges and soft prompts bring each encoder into the language model, which stays as stage 1 left it.
 
 Two losses in one pass, as causal attention allows: the pooled slots against the text vectors of the source's class
-names (cosine / temperature, cross-entropy), and the next-token loss on the words that follow the item. The encoder of
-stage 2 goes on learning at a tenth of the rate. Checkpoints per modality; a killed run goes on.
+names (cosine / temperature, cross-entropy), and the next-token loss on the words that follow the item. The encoders
+stay as stage 2 left them, so their tokens are made once and kept. Checkpoints per modality; a killed run goes on.
 
     python recipes/allspark-base/bridge_stage.py --out runs/base --only rgb --minutes 4
 """
@@ -11,30 +11,32 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from packed import Packed, read
+from packed import Packed, full, read
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from training import autocast, run
 
 import allspark
 from allspark import AllSpark
+from allspark.encoders.base import Tokens
+from allspark.modality import pad
 
 TEMPERATURE = 0.07
 WORDS_WEIGHT = 0.2
 
 
 class Bridged(nn.Module):
-    """One modality of the model: its encoder, bridge and prompt learn; the language model is a fixed mirror."""
+    """One modality of the model: its bridge and prompt learn; encoder and language model stay as they are."""
 
     def __init__(self, spark: AllSpark, modality: str, sources: list[Packed]) -> None:
         super().__init__()
         self.__dict__["spark"] = spark  # not a child: the language model is neither trained nor saved here
-        self.encoder = spark.model.encoders[modality]
         self.bridge = spark.model.bridges[modality]
         self.prompt = spark.model.prompts.vectors[modality]
         self.classes = {s.source: sorted(set(s.labels)) for s in sources}
@@ -64,15 +66,31 @@ class Bridged(nn.Module):
         """Loss and accuracy of one batch."""
         target = torch.tensor([self.classes[source.source].index(source.labels[i]) for i in rows])
         vectors, words = self.class_vectors(source.source, random)
-        items = [{source.modality: s} for s in samples]
         answers = [words[k] for k in target] if self.named[source.source] else None
+        rows_of = [{source.modality: {}}] * len(samples)
+        batch: dict[str, Any] = self.spark.processor.sequences(rows_of, answers=answers)
+        kept = pad(samples)
         with autocast():
-            output = self.spark.model(**self.spark.processor.collate(items, answers=answers))
+            output = self.spark.model(**batch, inputs={source.modality: Tokens(kept["features"], kept["mask"])})
         logits = F.normalize(output.pooled.float(), dim=-1) @ vectors.T / TEMPERATURE
         loss = F.cross_entropy(logits, target, label_smoothing=0.05)
         if output.loss is not None:
             loss = loss + WORDS_WEIGHT * output.loss
         return loss, float((logits.argmax(1) == target).float().mean())
+
+
+def keep_tokens(spark: AllSpark, source: Packed) -> Packed:
+    """The source with its samples' tokens, (N, D) in float16, in place of the samples."""
+    kept = []
+    with torch.inference_mode(), autocast():
+        for i in range(0, len(source.samples), 64):
+            part = full(source.samples[i : i + 64])
+            inputs = spark.processor.collate([{source.modality: s} for s in part])["inputs"]
+            tokens = spark.model.encode(source.modality, inputs[source.modality])
+            for k, features in enumerate(tokens.features):
+                real = features if tokens.mask is None else features[tokens.mask[k]]
+                kept.append({"features": real.half().clone()})
+    return replace(source, samples=kept)
 
 
 def train(modality: str, paths: list[Path], options: argparse.Namespace) -> None:
@@ -86,10 +104,11 @@ def train(modality: str, paths: list[Path], options: argparse.Namespace) -> None
     spark.model.encoders[modality].load_state_dict(
         {k.removeprefix(prefix): v for k, v in stage2.items() if k.startswith(prefix)}
     )
+    sources = [keep_tokens(spark, source) for source in sources]
     model = Bridged(spark, modality, sources)
     run(
         f"{modality} bridge", model, sources, model.step, options.out / "bridges" / f"{modality}.safetensors",
-        minutes=options.minutes, batch=options.batch, lr=options.lr, seed=options.seed, slow=("encoder.", 0.1),
+        minutes=options.minutes, batch=options.batch, lr=options.lr, seed=options.seed, slow=("prompt.", 1.0), augment=False,
     )  # fmt: skip
 
 
@@ -99,7 +118,7 @@ def main() -> None:
     parser.add_argument("--out", default="runs/base", type=Path)
     parser.add_argument("--only", nargs="*", help="modalities; all by default")
     parser.add_argument("--minutes", type=float, default=1.5, help="per modality")
-    parser.add_argument("--batch", type=int, default=48)
+    parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from packed import full, pack, read, training_sources
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import allspark
@@ -24,6 +24,7 @@ from allspark.evaluate.sources import SOURCES
 from allspark.vectors import item_vectors
 
 VAL_PER_CLASS = 40
+VOCABULARY_TABLES = ("language.model.embed_tokens.weight", "language.lm_head.weight")
 GRID = torch.logspace(-2.3, 0, 47)  # temperatures tried, 0.005 to 1
 
 
@@ -39,6 +40,8 @@ def assemble(out: Path, seed: int = 0) -> AllSpark:
         if not path.is_file():
             raise FileNotFoundError(f"{path} is not there; run bridge_stage.py --only {name} first")
         state = load_file(path)
+        encoder = load_file(out / "encoders" / f"{name}.safetensors")
+        state |= {k: v for k, v in encoder.items() if k.startswith("model.encoder.")}
         parts = {
             "encoder": spark.model.encoders[name],
             "bridge": spark.model.bridges[name],
@@ -84,6 +87,26 @@ def calibrate(spark: AllSpark, data: Path, out: Path) -> dict[str, float]:
     return {modality: round(temperature(pairs), 4) for modality, pairs in cosines.items()}
 
 
+def loudest(head: Tensor, norm: Tensor) -> float:
+    """The factor that brings a head's rows into float8's range; the final norm before it is divided by the same.
+
+    No text vector changes (they are normalised) and no logit.
+    """
+    factor = float(1.0 / head.float().std())
+    head.mul_(factor)
+    norm.div_(factor)
+    return factor
+
+
+def shrink(path: Path) -> None:
+    """The two tables of the vocabulary in float8 (e4m3), everything else as it is: 12 MB less to ship."""
+    state = load_file(path)
+    for name in VOCABULARY_TABLES:
+        if name in state:
+            state[name] = state[name].to(torch.float8_e4m3fn)
+    save_file(state, path, metadata={"format": "pt"})
+
+
 def main() -> None:
     """Assemble, calibrate, write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -95,12 +118,15 @@ def main() -> None:
     spark.processor.temperatures = calibrate(spark, options.data, options.out)
     used = training_sources()
     spark.config.licences = {name: SOURCES[name].licence for name in used}
+    if not spark.config.text_config.tie_word_embeddings:
+        with torch.no_grad():
+            loudest(spark.model.language.lm_head.weight, spark.model.language.model.norm.weight)
     spark.model.to(torch.bfloat16)
     partial = options.weights.with_name(options.weights.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     spark.save(partial)
-    for extra in ("tokenizer.model",):
-        shutil.copy(options.out / "language" / extra, partial / extra)
+    shrink(partial / "model.safetensors")
+    shutil.copy(options.out / "language" / "tokenizer.model", partial / "tokenizer.model")
     recipe: dict[str, Any] = {"sources": used, "seed": 0, "torch": torch.__version__}
     (partial / "recipe.json").write_text(json.dumps(recipe, indent=1), encoding="utf-8")
     if (options.weights / "README.md").is_file():

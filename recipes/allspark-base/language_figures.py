@@ -127,7 +127,7 @@ def prediction_figures(
             break
         left -= len(text)
         size += len(text.encode())
-        run = [tokenizer.bos_token_id, *tokenizer(text, add_special_tokens=False)["input_ids"]]
+        run = [tokenizer.bos_token_id, *tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]]
         windows += [run[i : i + length + 1] for i in range(0, len(run) - 1, length)]
     windows.sort(key=len)
     for start in range(0, len(windows), 8):

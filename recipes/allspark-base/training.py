@@ -101,6 +101,7 @@ def run(
     lr: float,
     seed: int,
     slow: tuple[str, float],
+    augment: bool = True,
 ) -> dict[str, Any]:
     """Train for so many minutes, over as many runs as it takes; the checkpoint at ``path`` is gone on from.
 
@@ -115,6 +116,7 @@ def run(
         lr: the highest learning rate.
         seed: of everything drawn.
         slow: (part of a name, factor): parameters that were trained before learn slower.
+        augment: change samples as ``AUGMENT`` says for their modality.
 
     Returns:
         {"seconds", "step"}.
@@ -126,14 +128,16 @@ def run(
     random = torch.Generator().manual_seed(seed + facts["step"])
     rows = [by_class(source) for source in sources]
     weights = torch.tensor([len(source.samples) ** 0.5 for source in sources])
-    augment = AUGMENT.get(sources[0].modality, lambda sample, _: sample)
+    change = AUGMENT.get(sources[0].modality) if augment else None
     budget, saved, last = minutes * 60, facts["seconds"], time.perf_counter()
     sums, count = [0.0, 0.0], 0
     model.train()
     while facts["seconds"] < budget:
         chosen = int(torch.multinomial(weights, 1, generator=random))
         picks = draw(rows[chosen], batch, random)
-        samples = [augment(s, random) for s in full([sources[chosen].samples[i] for i in picks])]
+        samples = full([sources[chosen].samples[i] for i in picks])
+        if change is not None:
+            samples = [change(sample, random) for sample in samples]
         for group in optimiser.param_groups:
             group["lr"] = group["base"] * rate(facts["seconds"] / budget)
         loss, accuracy = step(sources[chosen], samples, picks, random)
