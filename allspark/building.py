@@ -88,8 +88,11 @@ def build_parts(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = AllSparkModel(config)
-    if weights is not None:
-        model.language.load_state_dict(weights)
+        if weights is not None:
+            model.language.load_state_dict(weights)
+            rms = float(model.language.get_input_embeddings().weight.detach().float().std())
+            for part in (*model.bridges.values(), model.prompts):
+                part.set_loudness(rms)  # type: ignore[operator]
     settings = merged(chosen, "inputs", inputs)
     for name, encoder in model.encoders.items():
         record = records[name]

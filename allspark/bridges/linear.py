@@ -29,7 +29,11 @@ class LinearBridge(nn.Module):
         self.queries = queries
         self.project = nn.Linear(width, queries * language_width)
         self.norm = nn.LayerNorm(language_width)
-        nn.init.constant_(self.norm.weight, EMBEDDING_RMS)
+        self.set_loudness(EMBEDDING_RMS)
+
+    def set_loudness(self, rms: float) -> None:
+        """Make the outputs' root mean square that of the language model's embeddings, so that it hears them."""
+        nn.init.constant_(self.norm.weight, rms)
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
         """(B, N, D) and (B, N) bool -> (B, Q, H)."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-EMBEDDING_RMS = 0.05  # of the rows that a language model's embedding table holds: the bridge must speak as loudly
+EMBEDDING_RMS = 0.05  # of a fresh embedding table; `set_loudness` takes that of the language model at hand
 
 
 class CrossAttention(nn.Module):
@@ -65,10 +65,14 @@ class Resampler(nn.Module):
             nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
             for _ in range(depth)
         )
-        loudness = nn.LayerNorm(language_width)
-        self.project = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, language_width), loudness)
+        self.project = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, language_width))
+        self.norm = nn.LayerNorm(language_width)
         nn.init.trunc_normal_(self.queries.weight, std=1.0)
-        nn.init.constant_(loudness.weight, EMBEDDING_RMS)
+        self.set_loudness(EMBEDDING_RMS)
+
+    def set_loudness(self, rms: float) -> None:
+        """Make the outputs' root mean square that of the language model's embeddings, so that it hears them."""
+        nn.init.constant_(self.norm.weight, rms)
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
         """(B, N, D) and (B, N) bool -> (B, Q, H)."""
@@ -76,4 +80,4 @@ class Resampler(nn.Module):
         for attention, feed_forward in zip(self.attention, self.feed_forward):
             queries = queries + attention(queries, features, mask)
             queries = queries + feed_forward(queries)
-        return self.project(queries)
+        return self.norm(self.project(queries))

@@ -22,10 +22,13 @@ class SoftPrompts(nn.Module):
     def __init__(self, modalities: Sequence[str], length: int, language_width: int) -> None:
         super().__init__()
         self.length = length
-        vectors = {name: nn.Embedding(length, language_width) for name in modalities if length}
-        for embedding in vectors.values():
-            nn.init.normal_(embedding.weight, std=EMBEDDING_RMS)
-        self.vectors = nn.ModuleDict(vectors)
+        self.vectors = nn.ModuleDict({name: nn.Embedding(length, language_width) for name in modalities if length})
+        self.set_loudness(EMBEDDING_RMS)
+
+    def set_loudness(self, rms: float) -> None:
+        """Draw the vectors anew with the root mean square of the language model's embeddings."""
+        for vectors in self.vectors.values():
+            nn.init.normal_(vectors.get_parameter("weight"), std=rms)
 
     def forward(self, modality: str, tokens: Tensor) -> Tensor:
         """The modality's vectors before its bridge tokens: (B, Q, H) -> (B, S + Q, H)."""

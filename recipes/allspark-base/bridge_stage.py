@@ -29,6 +29,10 @@ from allspark.modality import pad
 
 TEMPERATURE = 0.07
 WORDS_WEIGHT = 0.2
+QUESTIONS = (
+    "What is this?", "What does this show?", "What can be seen here?", "What stands here?", "Which class is this?",
+    "What kind of place or thing is it?",
+)  # fmt: skip
 
 
 class Bridged(nn.Module):
@@ -68,7 +72,10 @@ class Bridged(nn.Module):
         vectors, words = self.class_vectors(source.source, random)
         answers = [words[k] for k in target] if self.named[source.source] else None
         rows_of = [{source.modality: {}}] * len(samples)
-        batch: dict[str, Any] = self.spark.processor.sequences(rows_of, answers=answers)
+        asked = None
+        if answers is not None and torch.rand((), generator=random) < 0.5:  # else the words that describe it follow
+            asked = [QUESTIONS[int(torch.randint(len(QUESTIONS), (), generator=random))] for _ in answers]
+        batch: dict[str, Any] = self.spark.processor.sequences(rows_of, questions=asked, answers=answers)
         kept = pad(samples)
         with autocast():
             output = self.spark.model(**batch, inputs={source.modality: Tokens(kept["features"], kept["mask"])})
@@ -108,7 +115,8 @@ def train(modality: str, paths: list[Path], options: argparse.Namespace) -> None
     model = Bridged(spark, modality, sources)
     run(
         f"{modality} bridge", model, sources, model.step, options.out / "bridges" / f"{modality}.safetensors",
-        minutes=options.minutes, batch=options.batch, lr=options.lr, seed=options.seed, slow=("prompt.", 1.0), augment=False,
+        minutes=options.minutes, batch=options.batch, lr=options.lr, seed=options.seed,
+        slow=("prompt.", 1.0), augment=False,
     )  # fmt: skip
 
 

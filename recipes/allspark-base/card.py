@@ -1,4 +1,4 @@
-"""The model card that ships with the weights: figures from the measured table, data and licences from the sources.
+"""The model card that ships with the weights, and the README's table: figures as measured, licences as stated.
 
     python recipes/allspark-base/card.py --tables recipes/allspark-base --weights allspark/weights/allspark-base
 """
@@ -59,11 +59,37 @@ Time: about an hour of training on an AMD EPYC with two cores; energy was not me
 """
 
 
+MARKS = ("<!-- figures: written by recipes/allspark-base/card.py -->\n", "<!-- end of figures -->")
+
+
+def short(table: Table) -> str:
+    """The README's table: 5-shot accuracy on classes or places that training did not see, and zero-shot."""
+    lines = [
+        "| modality | test set | best cheap baseline | encoder | language | zero-shot |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    for row in table.rows:
+        line = max(row.lines, key=lambda one: one.shots)
+        best = f"{line.best[1]}" if line.best else "–"
+        zero = f"{row.zero_shot} ({row.zero_shot_ways} names)" if row.zero_shot else "–"
+        cells = [str(line.cells[level]) if level in line.cells else "–" for level in ("encoder", "language")]
+        lines.append(f"| {row.modality} | {row.name}, {line.ways}-way | {best} | {' | '.join(cells)} | {zero} |")
+    return "\n".join(lines) + "\n"
+
+
+def put_between(path: Path, text: str) -> None:
+    """Replace what stands between the marks of a page."""
+    page = path.read_text(encoding="utf-8")
+    before, rest = page.split(MARKS[0])
+    atomic.write(path, before + MARKS[0] + text + MARKS[1] + rest.split(MARKS[1], 1)[1])
+
+
 def main() -> None:
     """Write README.md beside the weights."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tables", default="recipes/allspark-base", type=Path)
     parser.add_argument("--weights", default="allspark/weights/allspark-base", type=Path)
+    parser.add_argument("--readme", default="README.md", type=Path)
     options = parser.parse_args()
     from safetensors import safe_open
 
@@ -83,6 +109,7 @@ def main() -> None:
         total=f"{sum(counts.values()) / 1e6:.1f}", table=table, data=data,
     )  # fmt: skip
     atomic.write(options.weights / "README.md", text)
+    put_between(options.readme, short(Table.from_json((options.tables / "figures.json").read_text(encoding="utf-8"))))
     print(json.dumps(counts))
 
 
