@@ -71,7 +71,7 @@ def _segment_one(
     spark: AllSpark, entry: Mapping[str, Item], names: Sequence[str], score: Score, at: str
 ) -> Segmentation:
     name, item = _single(entry)
-    scores = _values(spark, name, item, at, score)  # (K, H, W) or (K, P)
+    scores = _scores(spark, name, item, at, score)  # (K, H, W) or (K, P)
     classes = scores.argmax(0).to(torch.int16).numpy()
     if isinstance(item, Raster):
         classes = np.where(item.mask, classes, np.int16(NO_DATA))
@@ -84,19 +84,39 @@ def _single(entry: Mapping[str, Item]) -> tuple[str, Item]:
     return next(iter(entry.items()))
 
 
-def _values(spark: AllSpark, name: str, item: Item, at: str, turn: Score | None) -> Tensor:
-    """Token vectors (or what ``turn`` makes of them) at every pixel, (X, H, W), or point, (X, P)."""
-    record = modalities.get(name)
-    settings = spark.processor.inputs[name]
+def _scores(spark: AllSpark, name: str, item: Item, at: str, score: Score) -> Tensor:
+    """Scores at every pixel, (K, H, W), or point, (K, P)."""
     if not isinstance(item, Raster):
-        features = _tokens(spark, name, item, at)[0]
-        return to_points(features if turn is None else turn(features), record, item, settings).cpu().float()
+        values = score(_tokens(spark, name, item, at)[0])
+        return to_points(values, modalities.get(name), item, spark.processor.inputs[name]).cpu().float()
     canvas = Canvas(*item.values.shape[-2:])
-    for row, column, window in windows(item, int(settings["size"])):
+    for row, column, window in windows(item, int(spark.processor.inputs[name]["size"])):
         features, grid = _tokens(spark, name, window, at)
-        values = features if turn is None else turn(features)
-        canvas.add(row, column, to_pixels(values, grid, window.values.shape[-2:]).cpu().float())
+        canvas.add(row, column, to_pixels(score(features), grid, window.values.shape[-2:]).cpu().float())
     return canvas.mean()
+
+
+def _at_places(spark: AllSpark, name: str, item: Item, places: Tensor) -> Tensor:
+    """The encoder's vectors at some pixels or points, whose flat numbers are given: (M,) -> (M, D).
+
+    Only these are kept: a whole scene's vectors would be hundreds of numbers for every pixel.
+    """
+    if not isinstance(item, Raster):
+        values = _tokens(spark, name, item, "encoder")[0]
+        return to_points(values, modalities.get(name), item, spark.processor.inputs[name]).T[places].cpu().float()
+    rows, columns = places // item.values.shape[-1], places % item.values.shape[-1]
+    found: Tensor | None = None
+    for row, column, window in windows(item, int(spark.processor.inputs[name]["size"])):
+        height, width = window.values.shape[-2:]
+        here = (rows >= row) & (rows < row + height) & (columns >= column) & (columns < column + width)
+        if here.any():
+            features, grid = _tokens(spark, name, window, "encoder")
+            pixels = to_pixels(features, grid, (height, width)).cpu().float()  # (D, h, w)
+            found = pixels.new_zeros(len(places), len(pixels)) if found is None else found
+            found[here] = pixels[:, rows[here] - row, columns[here] - column].T
+    if found is None:
+        raise ValueError("no labelled place lies in a window with data; mark others")
+    return found
 
 
 def _tokens(spark: AllSpark, name: str, item: Item, at: str) -> tuple[Tensor, tuple[int, int]]:
@@ -111,18 +131,22 @@ def _tokens(spark: AllSpark, name: str, item: Item, at: str) -> tuple[Tensor, tu
 
 
 def _learn(spark: AllSpark, examples: Mapping[str, Any], modality: str | None) -> Score:
+    """A classifier of token vectors, from labelled places; an item that several labels share is encoded once."""
     from .fewshot import FewShot
 
-    vectors, owners = [], []
     generator = np.random.default_rng(0)
+    of_item: dict[int, tuple[str, Item, list[tuple[str, np.ndarray]]]] = {}
+    for label, item, where, name in _labelled(examples, modality):
+        places = np.flatnonzero(where.ravel())
+        if len(places) > PLACES_PER_CLASS:
+            places = np.sort(generator.choice(places, PLACES_PER_CLASS, replace=False))
+        of_item.setdefault(id(item), (name, item, []))[2].append((label, places))
+    vectors, owners = [], []
     with torch.inference_mode():
-        for label, item, where, name in _labelled(examples, modality):
-            values = _values(spark, name, item, "encoder", None).flatten(1).T  # (pixels or points, D)
-            places = np.flatnonzero(where.ravel())
-            if len(places) > PLACES_PER_CLASS:
-                places = generator.choice(places, PLACES_PER_CLASS, replace=False)
-            vectors.append(values[torch.from_numpy(np.sort(places))])
-            owners += [label] * len(places)
+        for name, item, labelled in of_item.values():
+            chosen = torch.from_numpy(np.concatenate([places for _, places in labelled]))
+            vectors.append(_at_places(spark, name, item, chosen))
+            owners += [label for label, places in labelled for _ in places]
     few = FewShot.fit(torch.cat(vectors), owners, method="ridge", at="encoder")
     order = [few.labels.index(label) for label in examples]
     return lambda features: few.predict(features.cpu())[:, order]

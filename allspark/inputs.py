@@ -102,7 +102,7 @@ def as_item(value: Any, modality: str | None = None) -> Mapping[str, Item]:
         record = modalities.recognise(value)
     elif not isinstance(value, record.item):
         raise ValueError(f"{record.name} takes a {record.item.__name__}; a {type(value).__name__} came")
-    return {record.name: value}
+    return {record.name: value}  # type: ignore[dict-item]  # a plug-in's own item type
 
 
 def _from_words(words: str, record: modalities.Modality | None) -> Item:
