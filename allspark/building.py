@@ -43,7 +43,8 @@ def language_parts(preset: Mapping[str, Any], language: Any, tokenizer: Any) -> 
             raise ValueError("a loaded language model came without its tokenizer; give tokenizer= too")
         return language.config, tokenizer, language.state_dict()
     where = os.fspath(language)
-    loaded = AutoModelForCausalLM.from_pretrained(where, dtype=torch.float32, use_safetensors=True)
+    with no_bars():
+        loaded = AutoModelForCausalLM.from_pretrained(where, dtype=torch.float32, use_safetensors=True)
     return loaded.config, tokenizer or AutoTokenizer.from_pretrained(where), loaded.state_dict()
 
 
@@ -125,13 +126,15 @@ def load_parts(name: str, dtype: torch.dtype) -> tuple[AllSparkModel, AllSparkPr
 
 @contextmanager
 def no_bars() -> Iterator[None]:
-    """Without transformers' own progress bars, which would say nothing of a model this small."""
+    """Without transformers' progress bars and load reports: what is wrong is said in one sentence of ours."""
     from transformers.utils import logging
 
-    shown = logging.is_progress_bar_enabled()
+    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
     try:
         yield
     finally:
+        logging.set_verbosity(level)
         if shown:
             logging.enable_progress_bar()
