@@ -115,7 +115,6 @@ def main() -> None:
     parser.add_argument("--weights", default="allspark/weights/allspark-base", type=Path)
     options = parser.parse_args()
     spark = assemble(options.out)
-    spark.processor.temperatures = calibrate(spark, options.data, options.out)
     used = training_sources()
     spark.config.licences = {name: SOURCES[name].licence for name in used}
     if not spark.config.text_config.tie_word_embeddings:
@@ -125,7 +124,15 @@ def main() -> None:
     partial = options.weights.with_name(options.weights.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     spark.save(partial)
+    words = [name for s in SOURCES.values() for names in s.labels.values() for name in names[:1]]
+    before = spark.text(words).float()
     shrink(partial / "model.safetensors")
+    shipped = allspark.load(partial)
+    after = shipped.text(words)
+    cosine = (before * after).sum(-1)
+    print(f"text vectors as shipped: cosine {cosine.mean():.4f} to those before, {cosine.min():.4f} at worst")
+    shipped.processor.temperatures = calibrate(shipped, options.data, options.out)
+    shipped.processor.save_pretrained(partial)
     shutil.copy(options.out / "language" / "tokenizer.model", partial / "tokenizer.model")
     recipe: dict[str, Any] = {"sources": used, "seed": 0, "torch": torch.__version__}
     (partial / "recipe.json").write_text(json.dumps(recipe, indent=1), encoding="utf-8")
@@ -134,7 +141,7 @@ def main() -> None:
     shutil.rmtree(options.weights, ignore_errors=True)
     partial.rename(options.weights)
     size = sum(f.stat().st_size for f in options.weights.iterdir()) / 2**20
-    print(f"{options.weights}: {size:.1f} MiB, temperatures {spark.processor.temperatures}")
+    print(f"{options.weights}: {size:.1f} MiB, temperatures {shipped.processor.temperatures}")
 
 
 if __name__ == "__main__":
