@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -82,9 +81,9 @@ class AllSparkProcessor(ProcessorMixin):
 
     def ids(self, words: str) -> Tensor:
         """Words -> their token ids, (L,), without marks of beginning or end."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the tokenizer's own word on length: max_tokens says it better
-            return torch.tensor(self.tokenizer(words, add_special_tokens=False)["input_ids"], dtype=torch.long)
+        # verbose: the tokenizer's own word on length is left out, max_tokens says it better
+        ids = self.tokenizer(words, add_special_tokens=False, verbose=False)["input_ids"]
+        return torch.tensor(ids, dtype=torch.long)
 
     def words(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """Short texts -> ``{"input_ids", "attention_mask"}``, (U, L), left-padded, cut at ``max_tokens``."""

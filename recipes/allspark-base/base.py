@@ -1,4 +1,4 @@
-"""The whole recipe in one command: language, encoders, bridges, calibration, figures. A killed run goes on.
+"""The whole recipe in one command: language, encoders, bridges, words, calibration, figures. A killed run goes on.
 
     python recipes/allspark-base/base.py --data DIR --teacher DIR [--warm DIR] [--out runs/base]
 
@@ -46,6 +46,7 @@ def main() -> None:
         call("encoder_stage.py", "--data", options.data, "--teacher", options.teacher, *warm, "--out", out,
              "--only", modality, "--minutes", minutes * share)  # fmt: skip
     call("bridge_stage.py", "--out", out, "--minutes", BRIDGE_MINUTES * share)
+    call("words_stage.py", "--data", options.data, "--out", out, "--minutes", 6 * share)
     call("finish.py", "--data", options.data, "--out", out, "--weights", options.weights)
     call("measure.py", "--data", options.data, "--model", options.weights, "--out", out / "measured", "--tables",
          HERE)  # fmt: skip

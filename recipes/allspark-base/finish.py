@@ -1,4 +1,4 @@
-"""Stage 4: one model of all parts, a temperature per modality from held-back groups, and the folder that ships.
+"""Stage 5: one model of all parts, a temperature per modality from held-back groups, and the folder that ships.
 
     python recipes/allspark-base/finish.py --data DIR --out runs/base --weights allspark/weights/allspark-base
 """
@@ -28,8 +28,8 @@ VOCABULARY_TABLES = ("language.model.embed_tokens.weight", "language.lm_head.wei
 GRID = torch.logspace(-2.3, 0, 47)  # temperatures tried, 0.005 to 1
 
 
-def assemble(out: Path, seed: int = 0) -> AllSpark:
-    """The language model of stage 1 with every encoder, bridge and prompt of stages 2 and 3.
+def assemble(out: Path, *, words: bool = False, seed: int = 0) -> AllSpark:
+    """The language model of stage 1 (with ``words`` that of stage 4) with every encoder, bridge and prompt.
 
     Raises:
         FileNotFoundError: a modality that has an encoder was not trained.
@@ -50,6 +50,12 @@ def assemble(out: Path, seed: int = 0) -> AllSpark:
         for part, module in parts.items():
             prefix = f"model.{part}."
             module.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+    if words:
+        state = load_file(out / "words.safetensors")
+        prefix = "model.language."
+        spark.model.language.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        )
     return spark
 
 
@@ -114,7 +120,7 @@ def main() -> None:
     parser.add_argument("--out", default="runs/base", type=Path)
     parser.add_argument("--weights", default="allspark/weights/allspark-base", type=Path)
     options = parser.parse_args()
-    spark = assemble(options.out)
+    spark = assemble(options.out, words=True)
     used = training_sources()
     spark.config.licences = {name: SOURCES[name].licence for name in used}
     if not spark.config.text_config.tie_word_embeddings:

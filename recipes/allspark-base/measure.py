@@ -49,8 +49,9 @@ def main() -> None:
         start, source = time.perf_counter(), SOURCES[name]
         records = load(source, options.data, "test", per_class=min(options.per_class, MOST.get(name, 300)))
         row = evaluate_source(
-            spark, records, source.labels, name=name, modality=source.modality, episodes=options.episodes
-        )
+            spark, records, source.labels, name=name, modality=source.modality, episodes=options.episodes,
+            progress=lambda words: print(f"  {words} ({time.perf_counter() - start:.0f} s)", flush=True),  # noqa: B023
+        )  # fmt: skip
         path.write_text(Table([row]).json(), encoding="utf-8")
         print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
     rows = [Table.from_json((options.out / f"{n}.json").read_text(encoding="utf-8")).rows[0] for n in options.rows]
