@@ -2,7 +2,7 @@
 
     python recipes/allspark-base/base.py --data DIR --teacher DIR [--warm DIR] [--out runs/base]
 
-Minutes are of training alone: 64 in all. Reading, the teacher's vectors, calibration and the measured table come on top.
+Minutes are of training alone: 64 in all. Reading, the teacher's vectors, calibration and the table come on top.
 """
 
 from __future__ import annotations
