@@ -15,6 +15,7 @@ from .items import Item
 from .prompts import DESCRIBE, answer, question
 
 Sample = Mapping[str, Any]  # modality -> what its prepare gave
+AROUND = 128  # positions that are kept for prompts, slots, a question and its answer
 
 
 class AllSparkProcessor(ProcessorMixin):
@@ -195,6 +196,7 @@ class AllSparkProcessor(ProcessorMixin):
             order=list(config.modalities),
             slots=config.slots_per_modality,
             soft_prompt=config.soft_prompt,
+            max_tokens=max(64, config.text_config.get_text_config().max_position_embeddings - AROUND),
         )
 
 
