@@ -81,7 +81,7 @@ def evaluate_source(
             or has no name for take no part in zero-shot.
         ways: classes per episode.
         shots: support items per class, one line of the row for each.
-        episodes: of every classifier but logistic regression, which gets at most 200.
+        episodes: of every classifier but logistic regression, which gets fewer (`baselines.CLASSIFIERS`).
         seed: of the subsample and of the episodes.
         name: of the source, in the row.
         modality: of the items; recognised from the first where it is not given.

@@ -127,7 +127,7 @@ class Table:
     title: str = "Few-shot and zero-shot accuracy, %"
     protocol: str = (
         "Episodes with 15 queries per class; no group on both sides; mean ± 95 % interval. "
-        "Cheap baselines see the pool without labels; logistic regression has at most 200 episodes."
+        "Cheap baselines see the pool without labels; logistic regression has at most 200 episodes, see the JSON."
     )
     seed: int = 0
     machine: str = field(default_factory=machine)
