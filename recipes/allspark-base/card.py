@@ -17,7 +17,7 @@ from allspark.evaluate.sources import SOURCES
 
 CARD = """# allspark-base
 
-A small model of ten kinds of geospatial data, trained on two CPU cores with `recipes/allspark-base`. It is a first version:
+A small model of ten kinds of geospatial data, trained on two CPU cores with the stages of `recipes/allspark-base`. It is a first version:
 a working spine with real weights, not a strong model.
 
 - **Parts**: a language model of Llama's shape ({language} M parameters, hidden width 384, SentencePiece tokenizer of 16,000
@@ -56,7 +56,8 @@ Language model: English of classic books (public domain), the World Factbook (pu
 GeoQuery questions, WordNet glosses (WordNet licence); code of POJ-104 problems 1 to 64 (C-UDA) and Earth Engine's samples
 (Apache-2.0).
 
-Time: about an hour of training on an AMD EPYC with two cores; energy was not measured.
+Time: on an AMD EPYC with two cores that other work shared, about 30 minutes of language model, 60 of encoders and 16 of bridges (one
+thread each) and 13 of answers; energy was not measured. The stages were stopped and gone on from: recipes/allspark-base/LOG.md.
 """
 
 
