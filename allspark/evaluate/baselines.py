@@ -32,7 +32,7 @@ BASELINES: dict[str, dict[str, Features]] = {
 }
 
 # Name -> the method of `FewShot` and the most episodes it is given: scikit-learn solves one at a time.
-CLASSIFIERS: dict[str, tuple[str, int]] = {"nearest mean": ("centred", 600), "logistic regression": ("logistic", 60)}
+CLASSIFIERS: dict[str, tuple[str, int]] = {"nearest mean": ("centred", 600), "logistic regression": ("logistic", 200)}
 
 
 def cheap_features(items: Sequence[Any], modality: str) -> dict[str, np.ndarray]:

@@ -114,7 +114,7 @@ def test_cheap_features_tell_two_made_classes_apart(modality):
 
 
 def test_logistic_regression_gets_fewer_episodes(monkeypatch):
-    assert CLASSIFIERS["logistic regression"] == ("logistic", 60)
+    assert CLASSIFIERS["logistic regression"] == ("logistic", 200)
     monkeypatch.setitem(CLASSIFIERS, "logistic regression", ("logistic", 5))
     drawn = draw_episodes(["0"] * 20 + ["1"] * 20, ways=2, shots=1, episodes=9)
     results = score_baselines({"made": np.random.default_rng(0).normal(size=(40, 2))}, drawn)
