@@ -1,0 +1,107 @@
+"""Sources that are made here: the same on every machine, valid items, classes that differ, no kept-out name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from allspark import modality as modalities
+from allspark.evaluate import sources
+from allspark.evaluate.baselines import cheap_features
+from allspark.evaluate.sources import Record
+
+# source -> share of held-out items that nearest class means of five items find; chance is 1 in the number of classes
+MADE = {"made_clouds": 0.30}
+
+
+def numbers(value: Any) -> list[np.ndarray]:
+    """Every array of an item, in order."""
+    found = []
+    for part in vars(value).values():
+        if isinstance(part, np.ndarray):
+            found.append(part)
+        elif hasattr(part, "to_numpy"):
+            found.append(part.to_numpy())
+    return found
+
+
+def accuracy(records: list[Record], modality: str, shots: int = 5) -> float:
+    """Nearest class mean of cheap features: the first ``shots`` of each class are known."""
+    features = np.concatenate(list(cheap_features([r.item for r in records], modality).values()), 1)
+    labels = np.array([r.label for r in records])
+    known = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        known[np.flatnonzero(labels == label)[:shots]] = True
+    classes = np.unique(labels)
+    means = np.stack([features[known & (labels == c)].mean(0) for c in classes])
+    distance = ((features[~known, None] - means[None]) ** 2).sum(-1)
+    return float((classes[distance.argmin(1)] == labels[~known]).mean())
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_made_items_are_valid_the_same_each_time_and_differ_by_class(name: str, tmp_path: Path) -> None:
+    source = sources.get(name)
+    records = sources.load(name, tmp_path, "train", per_class=8)
+    assert {r.label for r in records} == set(source.labels)
+    again = sources.load(name, tmp_path, "train", per_class=8)[::40]
+    for first, second in zip(records[::40], again, strict=True):
+        assert first.words == second.words
+        pairs = list(zip(numbers(first.item), numbers(second.item), strict=True))
+        assert pairs
+        for a, b in pairs:
+            np.testing.assert_array_equal(a, b)
+    record = modalities.get(source.modality)
+    for row in records[::8]:
+        assert record.recognises(row.item)
+        for value in record.prepare(row.item, **record.input).values():  # type: ignore[union-attr]
+            assert not isinstance(value, torch.Tensor) or torch.isfinite(value).all()
+    reached = accuracy(records, source.modality)
+    assert reached >= MADE[name], f"{name}: cheap features find {reached:.2f}"
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_made_groups_fall_into_one_part(name: str, tmp_path: Path) -> None:
+    source = sources.get(name)
+    train, val = (source.entries(tmp_path, split) for split in ("train", "val"))
+    assert train
+    assert val
+    assert not {e.group for e in train} & {e.group for e in val}
+    assert {e.label for e in train} == set(source.labels)
+    assert not source.entries(tmp_path, "test")
+    for names in source.labels.values():
+        assert len(names) >= 2
+    assert all(entry.words for entry in val)
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_made_classes_have_no_name_that_is_kept_out_of_training(name: str, tmp_path: Path) -> None:
+    kept_out = set()
+    for source in sources.SOURCES.values():
+        for label in source.kept_out:
+            kept_out |= {label.lower(), *(n.lower() for n in source.labels[label])}
+    kept_out = {re.sub(r"[_-]", " ", n) for n in kept_out if not n.isdigit()}
+    assert {"table", "desk", "bed", "monitor", "toilet", "bridge"} <= kept_out
+    kept_out |= {
+        "couchette",
+        "cot",
+        "bunk",
+        "worktop",
+        "workbench",
+        "counter",
+        "screen",
+        "television",
+        "lavatory",
+        "latrine",
+    }
+    made = sources.get(name)
+    said = {n for names in made.labels.values() for n in names} | {
+        w for e in made.entries(tmp_path, "val") for w in e.words
+    }
+    for phrase in said | set(made.labels):
+        words = " " + re.sub(r"[^a-z0-9 ]", " ", phrase.lower().replace("_", " ")) + " "
+        assert not [n for n in kept_out if f" {n} " in words or f" {n}s " in words], phrase
