@@ -121,6 +121,10 @@ def load_parts(name: str, dtype: torch.dtype) -> tuple[AllSparkModel, AllSparkPr
             f"{folder}: the weights do not fit config.json ({len(missing)} missing, as {missing[:2]}; "
             f"{len(unexpected)} unknown, as {unexpected[:2]}); save the model again"
         )
+    for module in model.modules():  # counters come back as views of the mapped file, and would keep all of it in memory
+        for name, buffer in module.named_buffers(recurse=False):
+            if not buffer.is_floating_point():
+                module.register_buffer(name, buffer.clone(), name not in module._non_persistent_buffers_set)
     return model, AllSparkProcessor.from_pretrained(folder, local_files_only=True)
 
 

@@ -2,8 +2,7 @@
 
 A tower is named by one string:
 
-- ``efficientnet_lite0``: timm's ``tf_efficientnet_lite0`` (Tan & Le, arXiv 1905.11946, the Lite variant), its maps at
-  strides 16 and 32 on one grid;
+- ``efficientnet_lite0``: our own (``lite.py``), its maps at strides 16 and 32 on one grid;
 - ``vit``: no tower, 16-pixel patches go to the encoder's own transformer;
 - ``timm:NAME`` or ``open_clip:NAME``: the last patch tokens (or the last map) of that image tower.
 
@@ -17,11 +16,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import timm
-import torch
-import torch.nn.functional as F
-from timm.layers import pad_same
 from torch import Tensor, nn
+
+from .lite import LiteTower
 
 LITE = "efficientnet_lite0"
 PATCHES = "vit"
@@ -68,6 +65,8 @@ def tower_input(tower: str) -> dict[str, Any]:
         return {"size": 128, "mean": [127.0] * 3, "std": [128.0] * 3}
     library, _, name = tower.partition(":")
     if library == "timm":
+        import timm
+
         known = timm.get_pretrained_cfg(name)
         if known is None:
             raise ValueError(_unknown(library, name))
@@ -98,65 +97,6 @@ def _open_clip_config(name: str) -> dict[str, Any]:
     return config
 
 
-class DepthwiseConv2d(nn.Conv2d):
-    """A depthwise convolution that trains in float32 on a CPU, also under bf16 autocast.
-
-    oneDNN's bf16 gradients of strided and of 5 × 5 depthwise convolutions are 3 to 30 times slower than its float32
-    ones (torch 2.14, AVX512-BF16): with these layers in float32 the whole tower trains about twice as fast.
-
-    Args:
-        other: the convolution whose weights and strides it takes over; a strided one pads as TensorFlow's "same" does.
-    """
-
-    def __init__(self, other: nn.Conv2d) -> None:
-        super().__init__(
-            other.in_channels,
-            other.out_channels,
-            other.kernel_size,  # type: ignore[arg-type]
-            other.stride,  # type: ignore[arg-type]
-            other.padding,  # type: ignore[arg-type]
-            groups=other.groups,
-            bias=False,
-            device="meta",
-        )
-        self.weight = other.weight
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, ⌈H / stride⌉, ⌈W / stride⌉) in the type of ``x``."""
-        if self.stride[0] > 1:
-            x = pad_same(x, list(self.kernel_size), list(self.stride))
-        if x.device.type != "cpu" or not x.requires_grad:
-            return super().forward(x)
-        with torch.autocast("cpu", enabled=False):
-            y = F.conv2d(x.float(), self.weight.float(), None, self.stride, self.padding, 1, self.groups)
-        return y.to(x.dtype)
-
-
-class LiteTower(nn.Module):
-    """EfficientNet-Lite0 without its head: its maps at strides 16 and 32, 112 and 320 channels.
-
-    ``net`` keeps timm's own modules in their own order: the first 288 of the 296 tensors of an ImageNet state dict fit.
-    """
-
-    channels = 432
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.net = timm.create_model("tf_efficientnet_lite0", features_only=True, out_indices=(3, 4), pretrained=False)
-        for module in list(self.net.modules()):
-            for name, child in list(module.named_children()):
-                if not isinstance(child, nn.Conv2d) or child.groups == 1:
-                    continue
-                if child.stride[0] == 2 or child.kernel_size[0] == 5:
-                    setattr(module, name, DepthwiseConv2d(child))
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        """(B, 3, S, S) -> (B, 432, S / 16, S / 16)."""
-        fine, coarse = self.net(pixels.contiguous(memory_format=torch.channels_last))
-        coarse = F.interpolate(coarse, fine.shape[-2:], mode="bilinear", align_corners=False)
-        return torch.cat([fine, coarse], dim=1)
-
-
 class ForeignTower(nn.Module):
     """An image tower of timm or open_clip that gives its last, normalised feature map.
 
@@ -173,6 +113,8 @@ class ForeignTower(nn.Module):
         net: Any
         trunk: Any
         if library == "timm":
+            import timm
+
             if not timm.is_model(name):
                 raise ValueError(_unknown(library, name))
             net = timm.create_model(name, pretrained=False, num_classes=0)

@@ -39,6 +39,13 @@ def photometric(sample: Sample, random: torch.Generator) -> Sample:
     return out
 
 
+def smaller(sample: Sample, size: int) -> Sample:
+    """A picture resampled to fewer pixels a side."""
+    pixels = torch.nn.functional.interpolate(sample["pixels"].float()[None], size=(size, size), mode="area")[0]
+    valid = torch.nn.functional.interpolate(sample["valid"][None, None].float(), size=(size, size), mode="area")
+    return {**sample, "pixels": pixels, "valid": valid[0, 0] > 0.5}
+
+
 def speckle(sample: Sample, random: torch.Generator) -> Sample:
     """A chip shifted by a few pixels, with a little more speckle; never turned: the radar's look direction stays."""
     shift = [int(torch.randint(-10, 11, (), generator=random)) for _ in range(2)]

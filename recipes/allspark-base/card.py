@@ -1,6 +1,6 @@
 """The model card that ships with the weights, and the README's table: figures as measured, licences as stated.
 
-    python recipes/allspark-base/card.py --tables recipes/allspark-base --weights allspark/weights/allspark-base
+python recipes/allspark-base/card.py --tables recipes/allspark-base --weights allspark/weights/allspark-base
 """
 
 from __future__ import annotations

@@ -6,6 +6,11 @@ which the language model of stage 1 imitates; classes without a name get learned
 the language model, and it can run before stage 1 is done. Checkpoints, per modality, are replaced whole; a killed run
 goes on.
 
+A few class names alone let an encoder forget all else that it could tell apart, which few-shot answers on other classes
+then miss. Two terms hold against that: each item is drawn twice, changed in two ways, and must be found among the
+batch's other items (SimCLR, Chen et al., arXiv 2002.05709); and where the encoder starts from public weights, what
+these said of the unchanged item must stay readable (``keep.py``).
+
     python recipes/allspark-base/encoder_stage.py --data DIR --teacher DIR --out runs/base --only rgb --minutes 12
 """
 
@@ -13,11 +18,14 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from augment import AUGMENT
+from keep import KEPT, targets
 from language_vectors import cached_vectors
 from packed import Packed, pack, read, training_sources
 from torch import Tensor, nn
@@ -32,6 +40,8 @@ from allspark.processor import AllSparkProcessor
 
 SPACE = 384  # the teacher's width, and the language model's
 TEMPERATURE = 0.07
+VIEWS_TEMPERATURE = 0.2
+VIEWS_WIDTH = 128
 
 
 class Objective(nn.Module):
@@ -42,7 +52,10 @@ class Objective(nn.Module):
         record = modalities.get(modality)
         self.modality, self.vectors = modality, vectors
         self.encoder = record.encoder(**record.config)  # type: ignore[misc]
-        self.project = nn.Sequential(nn.LayerNorm(self.encoder.width), nn.Linear(self.encoder.width, SPACE))
+        width = self.encoder.width
+        self.project = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, SPACE))
+        self.view = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, VIEWS_WIDTH))
+        self.keep = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, KEPT))
         self.unnamed = nn.ModuleDict(
             {s.source: nn.Embedding(len(set(s.labels)), SPACE) for s in sources if not any(s.names.values())}
         )
@@ -63,10 +76,17 @@ class Objective(nn.Module):
         return torch.stack([self.vectors[name] for name in drawn])
 
     def forward(self, inputs: dict[str, Any]) -> Tensor:
-        """A collated batch -> (B, H) unit vectors."""
+        """A collated batch -> (B, D) the mean of each item's tokens."""
         ready = {key: self.word_vectors(value) if isinstance(value, list) else value for key, value in inputs.items()}
         tokens = self.encoder(**ready)
-        return F.normalize(self.project(masked_mean(tokens.features, tokens.mask)).float(), dim=-1)
+        return masked_mean(tokens.features, tokens.mask)
+
+    def views_loss(self, pooled: Tensor) -> Tensor:
+        """The second half of a batch holds the first half's items, changed otherwise: each must find its other self."""
+        first, second = F.normalize(self.view(pooled).float(), dim=-1).chunk(2)
+        logits = first @ second.T / VIEWS_TEMPERATURE
+        same = torch.arange(len(first))
+        return (F.cross_entropy(logits, same) + F.cross_entropy(logits.T, same)) / 2
 
     def word_vectors(self, lists: list[list[str]]) -> Tensor:
         """Lists of words -> their vectors, (B, M, H), zero where there is no word."""
@@ -96,6 +116,8 @@ def train(modality: str, sources: list[Packed], options: argparse.Namespace) -> 
     torch.manual_seed(options.seed)
     model = Objective(modality, sources, dict(zip(words, table.float())))
     load_warm_start(model.encoder, modality, options.warm)
+    kept = targets(sources, modality, options.warm) if options.keep else {}
+    views = options.views if modality in AUGMENT else 0.0  # without a change both would be the same
     collate = modalities.get(modality).collate
 
     def step(
@@ -103,15 +125,27 @@ def train(modality: str, sources: list[Packed], options: argparse.Namespace) -> 
     ) -> tuple[Tensor, float]:
         target = torch.tensor([model.classes[source.source].index(source.labels[i]) for i in rows])
         with autocast():
-            vectors = model(collate(samples))
+            pooled = model(collate(samples))
+            vectors = F.normalize(model.project(pooled).float(), dim=-1)
+            extra = views * model.views_loss(pooled) if views else 0.0
+            if kept:
+                guess = model.keep(pooled).float()
+                extra = extra + options.keep * (1 - F.cosine_similarity(guess, kept[source.source][rows])).mean()
         logits = vectors @ model.class_vectors(source.source, random).T / TEMPERATURE
         loss = F.cross_entropy(logits, target, label_smoothing=0.05)
-        return loss, float((logits.argmax(1) == target).float().mean())
+        return loss + extra, float((logits.argmax(1) == target).float().mean())
 
     run(
         modality, model, sources, step, Path(options.out) / "encoders" / f"{modality}.safetensors",
         minutes=options.minutes, batch=options.batch, lr=options.lr, seed=options.seed, slow=(".tower.", 1 / 3),
+        twice=views > 0,
     )  # fmt: skip
+
+
+def without(source: Packed, classes: list[str]) -> Packed:
+    """A source less some of its classes."""
+    rows = [i for i, label in enumerate(source.labels) if label not in classes]
+    return replace(source, samples=[source.samples[i] for i in rows], labels=[source.labels[i] for i in rows])
 
 
 def processor_inputs(names: list[str]) -> dict[str, dict[str, Any]]:
@@ -128,6 +162,9 @@ def main() -> None:
     parser.add_argument("--out", default="runs/base", type=Path)
     parser.add_argument("--only", nargs="*", help="modalities; all by default")
     parser.add_argument("--minutes", type=float, default=3.0, help="per modality")
+    parser.add_argument("--views", type=float, default=0.3, help="weight of finding an item's other view; 0: off")
+    parser.add_argument("--keep", type=float, default=1.0, help="weight of what the warm start knew; 0: off")
+    parser.add_argument("--without", nargs="*", default=[], help="class ids or sources left out, for ablations")
     parser.add_argument("--batch", type=int, default=48)
     parser.add_argument("--lr", type=float, default=5e-4)
     parser.add_argument("--threads", type=int, default=2)
@@ -136,12 +173,12 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     chosen: dict[str, list[str]] = defaultdict(list)
     for name in training_sources():
-        if not options.only or SOURCES[name].modality in options.only:
+        if name not in options.without and (not options.only or SOURCES[name].modality in options.only):
             chosen[SOURCES[name].modality].append(name)
     for modality, names in chosen.items():
         settings = processor_inputs([modality])[modality]
         paths = [pack(name, "train", options.data, options.out / "packed", settings) for name in names]
-        train(modality, [read(path) for path in paths], options)
+        train(modality, [without(read(path), options.without) for path in paths], options)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Stage 5: one model of all parts, a temperature per modality from held-back groups, and the folder that ships.
 
-    python recipes/allspark-base/finish.py --data DIR --out runs/base --weights allspark/weights/allspark-base
+python recipes/allspark-base/finish.py --data DIR --out runs/base --weights allspark/weights/allspark-base
 """
 
 from __future__ import annotations

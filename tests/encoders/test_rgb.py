@@ -6,7 +6,8 @@ import torch
 from safetensors.torch import save_file
 
 from allspark.encoders.rgb import RgbEncoder, input_for, load_tower, prepare, pretrained
-from allspark.encoders.towers import DepthwiseConv2d, checkpoint_file, split_tower, tower_input
+from allspark.encoders.lite import LiteFeatures, SameConv2d
+from allspark.encoders.towers import checkpoint_file, split_tower, tower_input
 from allspark.items import Raster
 from allspark.modality import get, stack
 
@@ -79,7 +80,7 @@ def test_the_default_encoder_is_the_promised_one():
     net = encoder.tower.net.state_dict()
     assert len(net) == 288  # of ImageNet's 296, all but the head's, in their order
     assert next(iter(net)) == "conv_stem.weight"
-    assert any(isinstance(m, DepthwiseConv2d) for m in encoder.modules())
+    assert any(isinstance(m, SameConv2d) and m.slow_in_bf16 for m in encoder.modules())
     assert 4e6 < sum(p.numel() for p in encoder.parameters()) < 5.2e6
     batch = stack([prepare(picture(), **modality.input)] * 2)
     tokens = encoder.train()(**batch)
@@ -91,13 +92,34 @@ def test_the_default_encoder_is_the_promised_one():
         assert torch.isfinite(encoder.eval()(**batch).features).all()
 
 
+def test_the_stem_is_timms_tensor_for_tensor():
+    import timm
+
+    theirs = timm.create_model("tf_efficientnet_lite0", features_only=True, out_indices=(3, 4), pretrained=False).eval()
+    torch.manual_seed(0)
+    for module in theirs.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 2)
+    ours = LiteFeatures().eval()
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    ours.load_state_dict(theirs.state_dict())
+    with torch.no_grad():
+        for size in (64, 97):
+            pixels = torch.randn(2, 3, size, size)
+            for left, right in zip(ours(pixels), theirs(pixels)):
+                torch.testing.assert_close(left, right, atol=1e-5, rtol=0)
+
+
 def test_float32_depthwise_gradients_equal_the_plain_ones():
     torch.manual_seed(0)
     for kernel, stride in ((3, 2), (5, 2), (5, 1)):
         from timm.layers import create_conv2d
 
         plain = create_conv2d(8, 8, kernel, stride=stride, padding="same" if stride > 1 else "", depthwise=True)
-        ours = DepthwiseConv2d(plain)
+        ours = SameConv2d(8, 8, kernel, stride, groups=8)
+        assert ours.slow_in_bf16
+        ours.load_state_dict(plain.state_dict())
         x = torch.randn(2, 8, 13, 13, requires_grad=True)
         a = torch.autograd.grad(plain(x).square().sum(), (x, plain.weight))
         b = torch.autograd.grad(ours(x).square().sum(), (x, ours.weight))
