@@ -1,4 +1,4 @@
-"""Few-shot accuracy of an encoder of stage 2 on training classes that it was trained without: what settings are chosen by.
+"""Few-shot accuracy of an encoder on training classes that it was trained without: what settings are chosen by.
 
 Test sets play no part: the classes are of the training part, left out of one short training by ``--without``.
 
