@@ -10,19 +10,48 @@ Test sets play no part: the classes are of the training part, left out of one sh
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from packed import full, read
 from safetensors.torch import load_file
+from torch import Tensor
 from training import autocast
 
+import allspark
 from allspark import modality as modalities
 from allspark.bridges import masked_mean
+from allspark.encoders.base import Tokens
 from allspark.evaluate.episodes import run_episodes
 
 MOST = 100  # items of a class
+
+
+def part(modality: str, options: argparse.Namespace) -> tuple[Any, Callable[[Tokens], Tensor]]:
+    """The encoder, and what makes a vector of its tokens: their mean, or bridge and language model."""
+    prefix, state = "model.encoder.", load_file(options.out / "encoders" / f"{modality}.safetensors")
+    weights = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    if options.language is None:
+        record = modalities.get(modality)
+        encoder = record.encoder(**record.config)  # type: ignore[misc]
+        encoder.load_state_dict(weights)
+        return encoder.eval(), lambda tokens: masked_mean(tokens.features, tokens.mask)
+    spark = allspark.build("allspark-base", language=options.language, modality=[modality])
+    spark.model.encoders[modality].load_state_dict(weights)
+    state = load_file(options.out / "bridges" / f"{modality}.safetensors")
+    for name, module in (("bridge", spark.model.bridges[modality]), ("prompt", spark.model.prompts.vectors[modality])):
+        module.load_state_dict(
+            {k.removeprefix(f"model.{name}."): v for k, v in state.items() if k.startswith(f"model.{name}.")}
+        )
+
+    def read_out(tokens: Tokens) -> Tensor:
+        batch = spark.processor.sequences([{modality: {}}] * len(tokens.features))
+        return spark.model(**batch, inputs={modality: tokens}).pooled
+
+    return spark.model.encoders[modality], read_out
 
 
 def main() -> None:
@@ -31,6 +60,7 @@ def main() -> None:
     parser.add_argument("--packed", required=True, type=Path)
     parser.add_argument("--out", required=True, type=Path)
     parser.add_argument("--classes", nargs="+", required=True)
+    parser.add_argument("--language", type=Path, help="the folder of stage 1: measure behind the bridge of stage 3")
     parser.add_argument("--size", type=int, help="pixels a side, where it is to differ from the packed ones")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
@@ -38,11 +68,7 @@ def main() -> None:
     source = read(options.packed)
     rows = [i for c in options.classes for i in [k for k, y in enumerate(source.labels) if y == c][:MOST]]
     record = modalities.get(source.modality)
-    encoder = record.encoder(**record.config)  # type: ignore[misc]
-    state = load_file(options.out / "encoders" / f"{source.modality}.safetensors")
-    prefix = "model.encoder."
-    encoder.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
-    encoder.eval()
+    encoder, read_out = part(source.modality, options)
     pooled = []
     with torch.inference_mode(), autocast():
         for i in range(0, len(rows), 50):
@@ -51,8 +77,7 @@ def main() -> None:
                 size = (options.size, options.size)
                 batch["pixels"] = F.interpolate(batch["pixels"], size=size, mode="bilinear", align_corners=False)
                 batch["valid"] = F.interpolate(batch["valid"][:, None].float(), size=size)[:, 0] > 0.5
-            tokens = encoder(**batch)
-            pooled.append(masked_mean(tokens.features, tokens.mask).float())
+            pooled.append(read_out(encoder(**batch)).float())
     features, labels = torch.cat(pooled).clone(), [source.labels[k] for k in rows]
     for shots in (1, 5):
         result = run_episodes(features, labels, ways=len(options.classes), shots=shots, method="centred")

@@ -1,8 +1,10 @@
 """Stage 3: bridges and soft prompts bring each encoder into the language model, which stays as stage 1 left it.
 
-Two losses in one pass, as causal attention allows: the pooled slots against the text vectors of the source's class
-names (cosine / temperature, cross-entropy), and the next-token loss on the words that follow the item. The encoders
-stay as stage 2 left them, so their tokens are made once and kept. Checkpoints per modality; a killed run goes on.
+Three losses in one pass, as causal attention allows: the pooled slots against the text vectors of the source's class
+names (cosine / temperature, cross-entropy), and the next-token loss on the words that follow the item. A third term
+keeps what class names do not say: items that the encoder finds alike should stay alike, pair by pair (relational
+distillation, Park et al., arXiv 1904.05068, on cosines). The encoders stay as stage 2 left them, so their tokens are
+made once and kept. Checkpoints per modality; a killed run goes on.
 
     python recipes/allspark-base/bridge_stage.py --out runs/base --only rgb --minutes 4
 """
@@ -17,29 +19,38 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from packed import Packed, full, read
+from packed import Packed, full, read, without
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from training import autocast, run
 
 import allspark
 from allspark import AllSpark
+from allspark.bridges import masked_mean
 from allspark.encoders.base import Tokens
 from allspark.modality import pad
 
 TEMPERATURE = 0.07
 WORDS_WEIGHT = 0.2
+ALIKE_WEIGHT = 5.0
 QUESTIONS = (
     "What is this?", "What does this show?", "What can be seen here?", "What stands here?", "Which class is this?",
     "What kind of place or thing is it?",
 )  # fmt: skip
 
 
+def alike(vectors: Tensor) -> Tensor:
+    """(B, W) -> (B, B) cosines of every pair about the batch's mean."""
+    unit = F.normalize(vectors.float() - vectors.float().mean(0), dim=-1)
+    return unit @ unit.T
+
+
 class Bridged(nn.Module):
     """One modality of the model: its bridge and prompt learn; encoder and language model stay as they are."""
 
-    def __init__(self, spark: AllSpark, modality: str, sources: list[Packed]) -> None:
+    def __init__(self, spark: AllSpark, modality: str, sources: list[Packed], weight: float) -> None:
         super().__init__()
+        self.weight = weight
         self.__dict__["spark"] = spark  # not a child: the language model is neither trained nor saved here
         self.bridge = spark.model.bridges[modality]
         self.prompt = spark.model.prompts.vectors[modality]
@@ -83,6 +94,10 @@ class Bridged(nn.Module):
         loss = F.cross_entropy(logits, target, label_smoothing=0.05)
         if output.loss is not None:
             loss = loss + WORDS_WEIGHT * output.loss
+        if self.weight:
+            loss = loss + self.weight * F.mse_loss(
+                alike(output.pooled), alike(masked_mean(kept["features"], kept["mask"]))
+            )
         return loss, float((logits.argmax(1) == target).float().mean())
 
 
@@ -102,7 +117,7 @@ def keep_tokens(spark: AllSpark, source: Packed) -> Packed:
 
 def train(modality: str, paths: list[Path], options: argparse.Namespace) -> None:
     """One modality within its minutes."""
-    sources = [read(path) for path in paths]
+    sources = [without(read(path), options.without) for path in paths]
     torch.manual_seed(options.seed)
     spark = allspark.build("allspark-base", language=options.out / "language", modality=[modality], seed=options.seed)
     spark.model.language.requires_grad_(False)
@@ -112,7 +127,7 @@ def train(modality: str, paths: list[Path], options: argparse.Namespace) -> None
         {k.removeprefix(prefix): v for k, v in stage2.items() if k.startswith(prefix)}
     )
     sources = [keep_tokens(spark, source) for source in sources]
-    model = Bridged(spark, modality, sources)
+    model = Bridged(spark, modality, sources, options.alike)
     run(
         f"{modality} bridge", model, sources, model.step, options.out / "bridges" / f"{modality}.safetensors",
         minutes=options.minutes, batch=options.batch, lr=options.lr, seed=options.seed,
@@ -126,6 +141,8 @@ def main() -> None:
     parser.add_argument("--out", default="runs/base", type=Path)
     parser.add_argument("--only", nargs="*", help="modalities; all by default")
     parser.add_argument("--minutes", type=float, default=1.5, help="per modality")
+    parser.add_argument("--alike", type=float, default=ALIKE_WEIGHT, help="weight of the encoder's likenesses; 0: off")
+    parser.add_argument("--without", nargs="*", default=[], help="class ids left out, for ablations")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--threads", type=int, default=2)

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ import torch.nn.functional as F
 from augment import AUGMENT
 from keep import KEPT, targets
 from language_vectors import cached_vectors
-from packed import Packed, pack, read, training_sources
+from packed import Packed, pack, read, training_sources, without
 from torch import Tensor, nn
 from training import autocast, run
 from warm_start import load_warm_start
@@ -140,12 +139,6 @@ def train(modality: str, sources: list[Packed], options: argparse.Namespace) -> 
         minutes=options.minutes, batch=options.batch, lr=options.lr, seed=options.seed, slow=(".tower.", 1 / 3),
         twice=views > 0,
     )  # fmt: skip
-
-
-def without(source: Packed, classes: list[str]) -> Packed:
-    """A source less some of its classes."""
-    rows = [i for i, label in enumerate(source.labels) if label not in classes]
-    return replace(source, samples=[source.samples[i] for i in rows], labels=[source.labels[i] for i in rows])
 
 
 def processor_inputs(names: list[str]) -> dict[str, dict[str, Any]]:

@@ -9,7 +9,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,12 @@ def read(path: Path) -> Packed:
         row, name = key.split("/", 1)
         samples[int(row)][name] = words
     return Packed(facts["source"], facts["modality"], samples, facts["labels"], facts["names"])
+
+
+def without(source: Packed, classes: list[str]) -> Packed:
+    """A source less some of its classes."""
+    rows = [i for i, label in enumerate(source.labels) if label not in classes]
+    return replace(source, samples=[source.samples[i] for i in rows], labels=[source.labels[i] for i in rows])
 
 
 def full(samples: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

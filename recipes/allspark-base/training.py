@@ -121,7 +121,7 @@ def run(
         lr: the highest learning rate.
         seed: of everything drawn.
         slow: (part of a name, factor): parameters that were trained before learn slower.
-        augment: change samples as ``AUGMENT`` says for their modality.
+        augment: change samples as ``AUGMENT`` says for their modality, smaller at first as ``SMALL`` says.
         twice: half as many items, each drawn twice, so that the halves of a batch are two views of the same items.
 
     Returns:
@@ -145,7 +145,7 @@ def run(
         if change is not None:
             samples = [change(sample, random) for sample in samples]
         progress = facts["seconds"] / budget
-        if progress < SMALL_UNTIL and SMALL.get(sources[0].modality):
+        if augment and progress < SMALL_UNTIL and sources[0].modality in SMALL:
             samples = [smaller(sample, SMALL[sources[0].modality]) for sample in samples]
         for group in optimiser.param_groups:
             group["lr"] = group["base"] * rate(progress)
