@@ -9,10 +9,40 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import clouds, cubes, graphs, images, made_clouds, made_graphs, programs, radar, spectra, tables, tracks, words
+from . import (
+    clouds,
+    cubes,
+    graphs,
+    images,
+    made_chips,
+    made_clouds,
+    made_graphs,
+    made_tracks,
+    programs,
+    radar,
+    spectra,
+    tables,
+    tracks,
+    words,
+)
 from .base import SPLITS, Entry, Record, Source, draw
 
-_FILES = (images, radar, spectra, cubes, clouds, made_clouds, tracks, graphs, made_graphs, tables, words, programs)
+_FILES = (
+    images,
+    radar,
+    made_chips,
+    spectra,
+    cubes,
+    clouds,
+    made_clouds,
+    tracks,
+    made_tracks,
+    graphs,
+    made_graphs,
+    tables,
+    words,
+    programs,
+)
 SOURCES: dict[str, Source] = {source.name: source for file in _FILES for source in file.SOURCES}
 
 __all__ = ["SOURCES", "SPLITS", "Entry", "Record", "Source", "get", "load"]

@@ -96,7 +96,9 @@ def _rod() -> np.ndarray:
     return revolve([(1, 0), (1, 1)], sides=6, caps=True)
 
 
-def rods(start: Vector | np.ndarray, end: Vector | np.ndarray, radius: float, thin: float | None = None) -> np.ndarray:
+def rods(
+    start: Vector | Sequence[Vector], end: Vector | Sequence[Vector], radius: float, thin: float | None = None
+) -> np.ndarray:
     """Tubes between (n, 3) places, ``radius`` thick at the start and ``thin`` (the same by default) at the end."""
     start, end = np.broadcast_arrays(
         np.atleast_2d(np.asarray(start, np.float64)), np.atleast_2d(np.asarray(end, np.float64))
