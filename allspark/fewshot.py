@@ -20,12 +20,13 @@ from safetensors.torch import save as tensor_bytes
 from torch import Tensor
 
 from . import atomic
-from .fewshot_methods import METHODS, calibrate, candidates, choose, normalise
+from .fewshot_choice import fit as fit_episodes
+from .fewshot_choice import text_scores
+from .fewshot_methods import METHODS, candidates
 from .readers import UnreadableFileError
 
 VERSION = 1
 FOLDER_STEM = "few_shot"  # the files' name where save() is given a folder
-TEXT_SHARES = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)  # the text scores' weight beside the examples' scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +38,9 @@ class FewShot:
         method: the method that was used ("auto" has been decided).
         at: where the features come from: "encoder", "bridge" or "language".
         temperature: what scores are divided by before the softmax.
-        tensors: "shift" (D,), "weights" (K, D), "bias" (K,) and, with text, "text" (K, D); float32 on the CPU.
+        tensors: "shift" (D,), "weights" (K, D), "bias" (K,), "mean" (D,) of the prepared examples, "held_out" (M, 2)
+            and, with text, "text" (K, D); float32 on the CPU. A row of "held_out" is the best probability that an
+            example got from the classifier fitted without it, and whether that was right (1 or 0).
         modality: whose features these are, or None.
 
     Example:
@@ -106,38 +109,81 @@ class FewShot:
         mask = torch.arange(max(counts)) < torch.tensor(counts)[:, None]
         for k, name in enumerate(names):
             support[0, k, : counts[k]] = features[rows[name]]
-        tried = [method] if method != "auto" else candidates(counts)
-        solutions = [METHODS[name].solve(METHODS[name].lift(support), mask[None]) for name in tried]
-        calibrations = [
-            calibrate(solution.held_out, solution.usable, METHODS[name].temperature)
-            for name, solution in zip(tried, solutions, strict=True)
-        ]
-        index = int(choose(calibrations))
-        chosen, solution = tried[index], solutions[index]
-        temperature = float(calibrations[index].temperature)
+        vectors = None if text is None else _text(text, len(names), features.shape[1])[None]
+        fitted = fit_episodes(support, mask[None], [method] if method != "auto" else candidates(counts), vectors)
+        index = int(fitted.index)
+        chosen, solution, temperature = fitted.tried[index], fitted.solutions[index], float(fitted.temperature)
         tensors = {"shift": solution.shift[0], "weights": solution.weights[0], "bias": solution.bias[0]}
-        if text is not None:
-            vectors = _text(text, len(names), features.shape[1])
-            known = _text_scores(support.reshape(1, -1, features.shape[1]), vectors)
-            unit = METHODS[chosen].temperature / METHODS["centred"].temperature  # cosines, on the method's own scale
-            mixed = [
-                calibrate(solution.held_out + share * unit * known, solution.usable, METHODS[chosen].temperature)
-                for share in TEXT_SHARES
-            ]
-            best = int(choose(mixed)) if bool(solution.usable.any()) else TEXT_SHARES.index(1.0)
-            temperature = float(mixed[best].temperature)
-            tensors["text"] = vectors * TEXT_SHARES[best] * unit
+        tensors["mean"] = fitted.mean[index][0]
+        usable = fitted.usable[0]
+        owners = torch.arange(len(names)).repeat_interleave(max(counts))[usable]
+        sure = (fitted.held_out[0][usable] / temperature).softmax(-1).max(-1)
+        tensors["held_out"] = torch.stack([sure.values, (sure.indices == owners).double()], 1)
+        if fitted.text is not None:
+            tensors["text"] = fitted.text[0]
         tensors = {name: value.float().contiguous() for name, value in tensors.items()}
         return cls(names, chosen, at, temperature, tensors, modality)
 
-    def predict(self, features: Tensor) -> Tensor:
-        """(N, D) -> (N, K) probabilities; ValueError for another D or values that are not finite."""
+    def predict(self, features: Tensor, *, transductive: bool = False) -> Tensor:
+        """Probabilities of each class.
+
+        Args:
+            features: (N, D).
+            transductive: move the mean of these features onto the examples' (Hu, Gripon, Pateux 2021, arXiv
+                2006.03806). It helps where all items come from another place or sensor than the examples, and needs
+                many items in which the classes are about equally frequent.
+
+        Returns:
+            (N, K).
+
+        Raises:
+            ValueError: another D, or values that are not finite.
+        """
         features = _checked(features, self.tensors["weights"].shape[1])
-        parts = (self.tensors[name] for name in ("shift", "weights", "bias"))
-        scores = METHODS[self.method].scores(features, *parts)
+        method = METHODS[self.method]
+        lifted = method.lift(features)
+        if transductive:
+            if "mean" not in self.tensors:
+                raise ValueError("this classifier was saved without its examples' mean; fit it again")
+            lifted = lifted + (self.tensors["mean"].double() - lifted.mean(0))
+        scores = method.prepared_scores(lifted, *(self.tensors[name] for name in ("shift", "weights", "bias")))
         if "text" in self.tensors:
-            scores = scores + _text_scores(features, self.tensors["text"].double())
+            scores = scores + text_scores(features, self.tensors["text"])
         return (scores / self.temperature).softmax(-1).float()
+
+    def threshold(self, coverage: float) -> tuple[float, float]:
+        """The probability below which to abstain so that this share of items is answered, and what is right of those.
+
+        Both are measured on the examples, each held back once: they hold for items that are like the examples, and to
+        within the few per cent that so few examples can tell.
+
+        Args:
+            coverage: the share of items to answer, above 0 and at most 1.
+
+        Returns:
+            The threshold (for ``abstain_below``), and the accuracy on the held-back examples that reach it.
+
+        Raises:
+            ValueError: a coverage that is no share, or a classifier of single examples, which cannot be held back.
+        """
+        if not 0 < coverage <= 1:
+            raise ValueError(f"coverage is {coverage}; wanted a share above 0 and at most 1")
+        held_out = self.tensors.get("held_out", torch.empty(0, 2))
+        if not len(held_out):
+            raise ValueError("no example was held back; give at least two examples of a class to choose a threshold")
+        best = held_out[:, 0].sort(descending=True).values
+        least = float(best[math.ceil(coverage * len(best)) - 1])
+        return least, float(held_out[held_out[:, 0] >= least, 1].mean())
+
+    @property
+    def calibration_error(self) -> float | None:
+        """Expected calibration error on the held-back examples, 15 bins (Guo et al. 2017); None without any."""
+        held_out = self.tensors.get("held_out", torch.empty(0, 2)).double()
+        if not len(held_out):
+            return None
+        place = (held_out[:, 0] * 15).long().clamp_max(14)
+        gaps = torch.zeros(15, dtype=torch.float64).index_add_(0, place, held_out[:, 1] - held_out[:, 0])
+        return float(gaps.abs().sum() / len(held_out))
 
     def classify(self, features: Tensor) -> list[str]:
         """(N, D) -> the most probable label of each."""
@@ -222,8 +268,4 @@ def _text(text: Tensor, classes: int, width: int) -> Tensor:
     vectors = torch.as_tensor(text).detach().to("cpu", torch.float64)
     if vectors.shape != (classes, width) or not bool(vectors.isfinite().all()):
         raise ValueError(f"text has shape {tuple(vectors.shape)}; wanted {classes} finite vectors of width {width}")
-    return normalise(normalise(vectors) - normalise(vectors).mean(0))  # what all class names share says nothing
-
-
-def _text_scores(features: Tensor, vectors: Tensor) -> Tensor:
-    return normalise(features.double()) @ vectors.T
+    return vectors

@@ -8,12 +8,12 @@ them. Supports are (E, K, S, D): E episodes, K classes, S shots padded to the lo
 - "power": sign(x) sqrt(abs(x)), then as "centred" (Hu, Gripon, Pateux 2021, PT-MAP).
 - "ridge": class-balanced ridge regression on one-hot targets; the penalty is the one of least leave-one-out loss, by
   the hat matrix (Allen 1974), in the dual form where D exceeds the number of examples.
-- "logistic": scikit-learn's multinomial logistic regression on features of unit variance; held-out scores by folds.
+- "logistic": multinomial logistic regression (scikit-learn's optimum at C = 1) on features of unit variance; held-out
+  scores by folds.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -21,10 +21,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .fewshot_logistic import logistic_regression, rotated
+
 PENALTIES = torch.logspace(-4, 1, 11, dtype=torch.float64)  # of the features' total variance
 ROWS = 1000  # held-out examples that a centre method looks at; more change no choice and cost time
 CHUNK = 4_000_000  # numbers in the largest temporary
 FOLDS = 3
+FOLD_TOLERANCE = 1e-3  # held-out scores only choose among methods
 MARGIN = 0.1  # of the loss: what another method must gain over the favourite
 
 
@@ -62,7 +65,11 @@ class Method:
 
     def scores(self, features: Tensor, shift: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
         """(..., N, D) features, (..., D) shift, (..., K, D) weights, (..., K) bias -> (..., N, K)."""
-        prepared = self.lift(features) - shift.double()[..., None, :]
+        return self.prepared_scores(self.lift(features), shift, weights, bias)
+
+    def prepared_scores(self, lifted: Tensor, shift: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
+        """`scores` of features that were lifted before."""
+        prepared = lifted - shift.double()[..., None, :]
         prepared = normalise(prepared) if self.unit else prepared
         return prepared @ weights.double().transpose(-1, -2) + bias.double()[..., None, :]
 
@@ -180,39 +187,32 @@ def _ridge(features: Tensor, mask: Tensor) -> Solution:
 
 
 def _logistic(features: Tensor, mask: Tensor) -> Solution:
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
     episodes, classes, shots, width = features.shape
     shift = _class_means(features, mask).mean(1)
     centred = (features - shift[:, None, None]) * mask[..., None]
     scale = (centred.square().sum((1, 2, 3)) / mask.sum((1, 2)) / width).sqrt().clamp_min(1e-12)
-    weights, bias = features.new_zeros(episodes, classes, width), features.new_zeros(episodes, classes)
+    rows, axes = rotated((centred / scale[:, None, None, None]).flatten(1, 2))
+    targets = torch.arange(classes).repeat_interleave(shots).expand(episodes, -1)
+
+    def balanced(kept: Tensor) -> Tensor:
+        """(E, K, S) of the examples that take part -> their weights, each class's of one sum."""
+        counts = kept.sum(-1, keepdim=True)
+        return (kept * counts.sum(1, keepdim=True) / counts.clamp_min(1) / classes).flatten(1)
+
+    whole = logistic_regression(rows, targets, balanced(mask), classes)
     held_out = features.new_zeros(episodes, classes * shots, classes)
     usable = torch.zeros(episodes, classes * shots, dtype=torch.bool)
-
-    def solve(rows: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        left, size, right = torch.linalg.svd(rows, full_matrices=False)  # the penalty is blind to rotations:
-        model = LogisticRegression(max_iter=500, tol=1e-3, class_weight="balanced")  # min(N, D) columns suffice
-        with warnings.catch_warnings():  # a solution short of the tolerance is as good for this purpose
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit((left * size).numpy(), targets.numpy())
-        slope, level = torch.from_numpy(model.coef_), torch.from_numpy(model.intercept_)
-        if classes == 2:  # scikit-learn gives one row: the log-odds of the second class
-            slope, level = torch.cat([-slope, slope]) / 2, torch.cat([-level, level]) / 2
-        return slope.double() @ right, level.double()
-
-    for e in range(episodes):
-        kept = mask[e].reshape(-1).nonzero()[:, 0]
-        rows, targets, fold = (centred[e] / scale[e]).reshape(-1, width)[kept], kept // shots, kept % shots % FOLDS
-        slope, level = solve(rows, targets)
-        weights[e], bias[e] = slope / scale[e], level
-        if int(mask[e].sum(-1).min()) >= FOLDS and episodes == 1:  # folds cost; only one fit has a use for them
-            for number in range(FOLDS):
-                slope, level = solve(rows[fold != number], targets[fold != number])
-                held_out[e, kept[fold == number]] = rows[fold == number] @ slope.T + level
-            usable[e, kept] = True
-    return Solution(shift, weights, bias, held_out, usable)
+    folds = min(FOLDS, int(mask.sum(-1).min()))
+    if folds > 1:  # an example's place in its class decides its fold
+        fold = torch.arange(shots) % folds
+        for number in range(folds):
+            kept = balanced(mask & (fold != number))
+            part = logistic_regression(rows, targets, kept, classes, tolerance=FOLD_TOLERANCE, start=whole)
+            left = (mask & (fold == number)).flatten(1)
+            scores = rows @ part.weights.transpose(1, 2) + part.bias[:, None]
+            held_out = torch.where(left[..., None], scores, held_out)
+        usable = mask.flatten(1)
+    return Solution(shift, whole.weights @ axes / scale[:, None, None], whole.bias, held_out, usable)
 
 
 class Calibration(NamedTuple):
@@ -223,24 +223,25 @@ class Calibration(NamedTuple):
     accuracy: Tensor
 
 
-def calibrate(held_out: Tensor, usable: Tensor, prior: float) -> Calibration:
+def calibrate(held_out: Tensor, usable: Tensor, prior: float | Tensor) -> Calibration:
     """The temperature of least held-out negative log-likelihood (Guo et al. 2017), tied to a prior by one example's
     weight: a handful of separable examples would ask for certainty.
 
     Args:
         held_out: (E, K·S, K) scores, rows ordered by class.
         usable: (E, K·S) bool.
-        prior: temperature where there is no evidence.
+        prior: temperature where there is no evidence; (E,) where episodes differ in it.
     """
     classes = held_out.shape[-1]
     targets = (torch.arange(held_out.shape[1]) // (held_out.shape[1] // classes)).expand(held_out.shape[:2])[..., None]
     total = usable.sum(-1).clamp_min(1)
     right = (held_out.argmax(-1, keepdim=True) == targets)[..., 0] & usable
     best_loss = torch.full((len(held_out),), torch.inf, dtype=held_out.dtype)
-    best = torch.full_like(best_loss, prior)
+    usual = torch.as_tensor(prior, dtype=held_out.dtype).expand(len(held_out))
+    best = usual.clone()
     for step in torch.linspace(-3.0, 3.0, 25, dtype=torch.float64):
-        temperature = prior * step.exp()
-        loss = -(held_out / temperature).log_softmax(-1).gather(-1, targets)[..., 0]
+        temperature = usual * step.exp()
+        loss = -(held_out / temperature[:, None, None]).log_softmax(-1).gather(-1, targets)[..., 0]
         loss = ((loss * usable).sum(-1) + 0.5 * step.square()) / total
         best, best_loss = torch.where(loss < best_loss, temperature, best), torch.minimum(loss, best_loss)
     return Calibration(best, best_loss, right.sum(-1) / total)

@@ -76,7 +76,6 @@ def _run_chunk(
         with torch.inference_mode():
             for (i, _), result in zip(queue, run([sample for _, sample in queue])):
                 results[i] = result
-        queue.clear()
 
     for i, entry in enumerate(entries):
         if isinstance(entry, Bad):
@@ -92,12 +91,20 @@ def _run_chunk(
         kinds.append(tuple(sorted(entry, key=processor.order.index)))
         queue = queues.setdefault(kinds[-1], [])  # type: ignore[arg-type]
         queue.append((i, sample))
-        if len(queue) == batch_size:
+        if len(queue) == batch_size and not _words(sample):
             flush(queue)
+            queue.clear()
     for queue in queues.values():
-        if queue:
-            flush(queue)
+        # words wait for the whole chunk: batches of like lengths waste no work on padding
+        queue.sort(key=lambda pair: _words(pair[1]))
+        for start in range(0, len(queue), batch_size):
+            flush(queue[start : start + batch_size])
     return kinds, results
+
+
+def _words(sample: dict[str, Any]) -> int:
+    """How many word ids a prepared sample brings into the sequence."""
+    return sum(len(value) for value in sample.values() if isinstance(value, Tensor))
 
 
 def _progress(chunks: list[Any], total: int) -> Iterator[tuple[int, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,6 +18,18 @@ LEVELS = ("encoder", "bridge", "language")
 PART = 256  # tokens that go through the language model together, each in a sequence of its own
 
 
+def levels_of(at: str) -> tuple[str, ...]:
+    """The levels that ``at`` names: one of ``LEVELS``, or several joined by "+" ("encoder+language").
+
+    Raises:
+        ValueError: another word, or a level twice.
+    """
+    levels = tuple(str(at).split("+"))
+    if not set(levels) <= set(LEVELS) or len(set(levels)) != len(levels):
+        raise ValueError(f'at is {at!r}; wanted one of {", ".join(LEVELS)}, or several as "encoder+language"')
+    return levels
+
+
 def check_level(at: str) -> None:
     """ValueError where ``at`` is not one of ``LEVELS``."""
     if at not in LEVELS:
@@ -26,21 +39,45 @@ def check_level(at: str) -> None:
 def item_vectors(model: AllSparkModel, batch: dict[str, Any], at: str) -> Tensor:
     """One vector per item of a batch: (B, D) at the encoder, (B, H) at bridge and language (unit length).
 
-    Raises:
-        ValueError: several modalities at once at the encoder, whose widths differ.
+    Of several levels ("encoder+language"), and of several modalities at the encoder, the unit vectors stand side by
+    side.
     """
-    if at == "language":
-        return F.normalize(model(**batch).pooled.float(), dim=-1)
+    levels = levels_of(at)
+    found = level_vectors(model, batch, levels)
+    if len(levels) == 1:
+        return found[levels[0]]
+    return torch.cat([F.normalize(found[level], dim=-1) for level in levels], dim=-1)
+
+
+def level_vectors(model: AllSparkModel, batch: dict[str, Any], levels: Sequence[str] = LEVELS) -> dict[str, Tensor]:
+    """Level -> one vector per item of a batch, as `item_vectors`, with each encoder run once for all levels."""
     inputs = batch["inputs"]
     if not inputs:  # words alone: the embedding table is their encoder
-        return masked_mean(model.language.get_input_embeddings()(batch["input_ids"]), batch["content"]).float()
-    if at == "encoder":
-        if len(inputs) > 1:
-            raise ValueError(f'{len(inputs)} modalities came at once; use at="bridge" or at="language"')
-        tokens = model.encode(*next(iter(inputs.items())))
-        return masked_mean(tokens.features, tokens.mask).float()
-    parts = [model.bridge(name, model.encode(name, part)).float().mean(1) for name, part in inputs.items()]
-    return torch.stack(parts).mean(0)
+        return _word_vectors(model, batch, levels)
+    # in slot order: what stands side by side must not depend on the order in which it came
+    tokens = {name: model.encode(name, inputs[name]) for name in model.config.modalities if name in inputs}
+    found: dict[str, Tensor] = {}
+    for level in levels:
+        if level == "encoder":
+            means = [masked_mean(one.features, one.mask).float() for one in tokens.values()]
+            found[level] = means[0] if len(means) == 1 else torch.cat([F.normalize(m, dim=-1) for m in means], dim=-1)
+        elif level == "bridge":
+            found[level] = torch.stack([model.bridge(name, t).float().mean(1) for name, t in tokens.items()]).mean(0)
+        else:
+            found[level] = F.normalize(model(**{**batch, "inputs": tokens}).pooled.float(), dim=-1)
+    return found
+
+
+def _word_vectors(model: AllSparkModel, batch: dict[str, Any], levels: Sequence[str]) -> dict[str, Tensor]:
+    """`level_vectors` of words alone."""
+    found: dict[str, Tensor] = {}
+    for level in levels:
+        if level == "language":
+            found[level] = F.normalize(model(**batch).pooled.float(), dim=-1)
+        else:
+            found[level] = masked_mean(model.language.get_input_embeddings()(batch["input_ids"]), batch["content"])
+            found[level] = found[level].float()
+    return found
 
 
 def token_vectors(

@@ -29,9 +29,9 @@ FLOORS = [
     {"items", "samples", "weights", "atomic", "readers", "modality"},
     {"encoders", "bridges", "prompts", "heads"},
     {"config", "presets", "inputs", "segmentation"},
-    {"processor", "model", "fewshot", "fewshot_methods", "spatiotemporal", "running", "vectors"},
-    {"api", "building", "dense"},
-    {"testing", "evaluate", "scenes", "finetune"},
+    {"processor", "model", "fewshot", "fewshot_methods", "fewshot_choice", "fewshot_logistic", "spatiotemporal", "running", "vectors", "predictions"},
+    {"api", "building", "dense", "adapters", "trained"},
+    {"testing", "evaluate", "scenes", "finetune", "tuning"},
     {"cli", "demo"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}

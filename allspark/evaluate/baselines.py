@@ -31,8 +31,7 @@ BASELINES: dict[str, dict[str, Features]] = {
     "code": {"TF-IDF": code_tfidf},
 }
 
-# Name -> the method of `FewShot` and the most episodes it is given: scikit-learn solves one at a time.
-CLASSIFIERS: dict[str, tuple[str, int]] = {"nearest mean": ("centred", 600), "logistic regression": ("logistic", 200)}
+CLASSIFIERS: dict[str, str] = {"nearest mean": "centred", "logistic regression": "logistic"}  # methods of `FewShot`
 
 
 def cheap_features(items: Sequence[Any], modality: str) -> dict[str, np.ndarray]:
@@ -63,13 +62,13 @@ def score_baselines(features: Mapping[str, np.ndarray], episodes: Episodes) -> d
 
     Args:
         features: baseline name -> (N, D), of `cheap_features`.
-        episodes: the same that the model is scored on; a slow classifier gets the first of them.
+        episodes: the same that the model is scored on.
 
     Returns:
-        "baseline, classifier" -> result; where a classifier had fewer episodes, ``Result.episodes`` says so.
+        "baseline, classifier" -> result.
     """
     return {
-        f"{name}, {title}": score_episodes(values, episodes[:most], method=method)
+        f"{name}, {title}": score_episodes(values, episodes, method=method)
         for name, values in features.items()
-        for title, (method, most) in CLASSIFIERS.items()
+        for title, method in CLASSIFIERS.items()
     }

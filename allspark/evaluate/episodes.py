@@ -1,7 +1,6 @@
 """Few-shot accuracy of features: the mean over episodes and its 95 % interval.
 
-The episodes are drawn once (`draw.py`) and every set of features is scored on the same ones. Closed-form methods are
-solved for many episodes at once; logistic regression goes episode by episode.
+The episodes are drawn once (`draw.py`) and every set of features is scored on the same ones; many are solved at once.
 """
 
 from __future__ import annotations
@@ -14,8 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..fewshot_methods import METHODS, calibrate, candidates, choose
+from ..fewshot_choice import fit
+from ..fewshot_methods import METHODS, candidates
 from .draw import Episodes, draw_episodes
+from .zeroshot import reliability
 
 NUMBERS = 20_000_000  # support and query values of one batch of episodes: bounds memory
 
@@ -34,6 +35,8 @@ class Result:
         method: of `FewShot`.
         seed: of the draw.
         accuracies: (E,).
+        ece: expected calibration error of the best probabilities of all queries (15 bins).
+        half: accuracy on the surer half of all queries.
         notes: what differs from what was asked, in sentences.
     """
 
@@ -46,6 +49,8 @@ class Result:
     method: str
     seed: int
     accuracies: np.ndarray
+    ece: float = math.nan
+    half: float = math.nan
     notes: tuple[str, ...] = ()
 
     @property
@@ -63,13 +68,22 @@ def interval_95(values: np.ndarray) -> float:
     return float(1.96 * values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else 0.0
 
 
-def score_episodes(features: Tensor | np.ndarray, episodes: Episodes, *, method: str = "auto") -> Result:
+def score_episodes(
+    features: Tensor | np.ndarray,
+    episodes: Episodes,
+    *,
+    method: str = "auto",
+    text: Tensor | None = None,
+    transductive: bool = False,
+) -> Result:
     """Score features on drawn episodes.
 
     Args:
         features: (N, D), in the order of the labels that the episodes were drawn of.
         episodes: of `draw_episodes`.
         method: as in `FewShot.fit`; "auto" decides for each episode by its support alone.
+        text: (K, D) text vectors of ``episodes.labels``, mixed in as `FewShot.fit` does.
+        transductive: as in `FewShot.predict`, over each episode's queries.
 
     Raises:
         ValueError: an unknown method, features of another shape, or NaN and infinity among them.
@@ -83,11 +97,11 @@ def score_episodes(features: Tensor | np.ndarray, episodes: Episodes, *, method:
     if method != "auto" and method not in METHODS:
         raise ValueError(f"method is {method!r}; wanted auto, {', '.join(METHODS)}")
     tried = [method] if method != "auto" else candidates([episodes.shots])
-    # Logistic regression is weighed by folds, which are made for one fit at a time.
     each = episodes.ways * (episodes.shots + episodes.query.shape[2]) * table.shape[1]
-    step = 1 if "logistic" in tried else max(1, NUMBERS // each)
-    parts = [_accuracies(table, episodes[i : i + step], tried) for i in range(0, len(episodes), step)]
-    values = np.concatenate(parts)
+    step = max(1, NUMBERS // each)
+    parts = [_judge(table, episodes[i : i + step], tried, text, transductive) for i in range(0, len(episodes), step)]
+    values = np.concatenate([part[0] for part in parts])
+    confidence, right = (np.concatenate([part[i] for part in parts]) for i in (1, 2))
     return Result(
         mean=float(values.mean()),
         interval=interval_95(values),
@@ -98,27 +112,26 @@ def score_episodes(features: Tensor | np.ndarray, episodes: Episodes, *, method:
         method=method,
         seed=episodes.seed,
         accuracies=values,
+        ece=reliability(confidence, right),
+        half=float(right[confidence >= np.median(confidence)].mean()),
         notes=episodes.notes,
     )
 
 
-def _accuracies(table: Tensor, episodes: Episodes, tried: Sequence[str]) -> np.ndarray:
-    """(E,) accuracies, each the mean over classes."""
+def _judge(
+    table: Tensor, episodes: Episodes, tried: Sequence[str], text: Tensor | None, transductive: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(E,) accuracies, each the mean over classes; the best probability of every query, and whether it was right."""
     support = table[torch.from_numpy(episodes.support)]  # (E, K, S, D)
     mask = torch.ones(support.shape[:3], dtype=torch.bool)
     asked = torch.from_numpy(episodes.query).flatten(1)  # (E, K·Q)
-    query, real = table[asked.clamp_min(0)], (asked >= 0).reshape(episodes.query.shape)
-    calibrations, guesses = [], []
-    for name in tried:
-        method = METHODS[name]
-        solution = method.solve(method.lift(support), mask)
-        if len(tried) > 1:
-            calibrations.append(calibrate(solution.held_out, solution.usable, method.temperature))
-        guesses.append(method.scores(query, solution.shift, solution.weights, solution.bias).argmax(-1))
-    best = choose(calibrations) if calibrations else torch.zeros(len(episodes), dtype=torch.long)
-    guess = torch.stack(guesses)[best, torch.arange(len(episodes))].reshape(real.shape)
-    right = (guess == torch.arange(real.shape[1])[:, None]) & real
-    return (right.sum(-1) / real.sum(-1)).mean(-1).double().numpy()
+    real = (asked >= 0).reshape(episodes.query.shape)
+    names = None if text is None else text[torch.from_numpy(episodes.classes)]  # (E, K, D)
+    fitted = fit(support, mask, tried, names)
+    sure, guess = fitted.probabilities(table[asked.clamp_min(0)], transductive=transductive).max(-1)
+    right = (guess.reshape(real.shape) == torch.arange(real.shape[1])[:, None]) & real
+    accuracies = (right.sum(-1) / real.sum(-1)).mean(-1).double().numpy()
+    return accuracies, sure.reshape(real.shape)[real].numpy(), right[real].numpy()
 
 
 def run_episodes(

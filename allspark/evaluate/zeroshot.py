@@ -56,10 +56,14 @@ def calibration_error(probabilities: np.ndarray, targets: np.ndarray, bins: int 
         targets: (N,) class numbers.
         bins: of equal width in [0, 1].
     """
-    confidence, right = probabilities.max(1), probabilities.argmax(1) == targets
+    return reliability(probabilities.max(1), probabilities.argmax(1) == targets, bins)
+
+
+def reliability(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
+    """`calibration_error` of (N,) confidences and whether each answer was right."""
     place = np.minimum((confidence * bins).astype(np.int64), bins - 1)
-    gaps = np.bincount(place, weights=right - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(targets))
+    gaps = np.bincount(place, weights=right.astype(np.float64) - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(right))
 
 
 def zero_shot_of(

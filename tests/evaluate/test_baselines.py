@@ -113,15 +113,6 @@ def test_cheap_features_tell_two_made_classes_apart(modality):
     assert max(result.mean for result in results.values()) > 0.9
 
 
-def test_logistic_regression_gets_fewer_episodes(monkeypatch):
-    assert CLASSIFIERS["logistic regression"] == ("logistic", 200)
-    monkeypatch.setitem(CLASSIFIERS, "logistic regression", ("logistic", 5))
-    drawn = draw_episodes(["0"] * 20 + ["1"] * 20, ways=2, shots=1, episodes=9)
-    results = score_baselines({"made": np.random.default_rng(0).normal(size=(40, 2))}, drawn)
-    assert results["made, nearest mean"].episodes == 9
-    assert results["made, logistic regression"].episodes == 5
-
-
 def test_pairs_get_the_first_baseline_of_each_modality():
     pairs = [{"rgb": a, "table": b} for a, b in zip(items_of("rgb"), items_of("table"), strict=True)]
     ((name, values),) = cheap_features(pairs, "rgb+table").items()
@@ -183,9 +174,7 @@ def test_graphs_of_one_node_and_with_features():
 def test_raw_columns_hold_what_the_table_says():
     frame = pd.DataFrame({"x": [1.0, 2.0, np.nan, 6.0], "kind": ["a", "b", "a", None]})
     values = raw_columns(Table(frame).rows())
-    expected = standardise(
-        np.array([[0, 1, 0, 1, 0], [0, 2, 0, 0, 1], [1, 3, 0, 1, 0], [0, 6, 1, 0, 0]], dtype=float)
-    )
+    expected = standardise(np.array([[0, 1, 0, 1, 0], [0, 2, 0, 0, 1], [1, 3, 0, 1, 0], [0, 6, 1, 0, 0]], dtype=float))
     np.testing.assert_allclose(values, expected)
     with pytest.raises(ValueError, match="table of 4 rows"):
         raw_columns([Table(frame)])

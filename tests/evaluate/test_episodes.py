@@ -22,7 +22,7 @@ def gaussian(classes=6, per_class=40, width=16, apart=3.0, seed=0):
 @pytest.mark.parametrize("method", ["auto", *METHODS])
 def test_separable_classes_reach_one_and_noise_reaches_chance(method):
     features, labels = gaussian()
-    many = 20 if method == "logistic" else 60
+    many = 60
     far = run_episodes(features, labels, ways=5, shots=5, episodes=many, method=method)
     assert far.mean > 0.99
     assert (far.ways, far.shots, far.queries, far.episodes) == (5, 5, 15, many)
