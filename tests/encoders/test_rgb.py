@@ -5,8 +5,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from allspark.encoders.rgb import RgbEncoder, input_for, load_tower, prepare, pretrained
 from allspark.encoders.lite import LiteFeatures, SameConv2d
+from allspark.encoders.rgb import RgbEncoder, input_for, load_tower, prepare, pretrained
 from allspark.encoders.towers import checkpoint_file, split_tower, tower_input
 from allspark.items import Raster
 from allspark.modality import get, stack
@@ -152,22 +152,23 @@ def test_frozen_norms_keep_their_statistics():
 
 def test_learns_two_classes_of_texture():
     rng = np.random.default_rng(0)
-    labels = torch.arange(48) % 2
-    along = np.arange(32) + rng.uniform(0, 32, (48, 1))
+    labels = torch.arange(160) % 2
+    along = np.arange(32) + rng.uniform(0, 32, (160, 1))
     waves = np.sin(2 * np.pi * along / np.where(labels[:, None] == 0, 16, 4))
-    values = 127 + 90 * waves[:, None, None] + rng.normal(0, 15, (48, 3, 32, 32))
+    values = 127 + 90 * waves[:, None, None] + rng.normal(0, 15, (160, 3, 32, 32))
     items = [Raster(np.clip(v, 0, 255).astype(np.uint8), "uint8", bands=RGB) for v in values]
     batch = stack([prepare(item, size=32) for item in items])
     torch.manual_seed(0)
     encoder, head = RgbEncoder(width=64, depth=1, heads=2), torch.nn.Linear(64, 2)
     optimiser = torch.optim.AdamW([*encoder.parameters(), *head.parameters()], 1e-3)
     classify = lambda rows: head(encoder(batch["pixels"][rows], batch["valid"][rows]).features.mean(1))  # noqa: E731
-    for _ in range(22):
+    for step in range(30):  # seeds 0 to 3 reach 0.94 and more
+        rows = slice(32 * (step % 4), 32 * (step % 4) + 32)
         optimiser.zero_grad()
-        torch.nn.functional.cross_entropy(classify(slice(0, 32)), labels[:32]).backward()
+        torch.nn.functional.cross_entropy(classify(rows), labels[rows]).backward()
         optimiser.step()
     with torch.no_grad():
-        assert (classify(slice(32, 48)).argmax(1) == labels[32:]).float().mean() >= 0.9
+        assert (classify(slice(128, 160)).argmax(1) == labels[128:]).float().mean() >= 0.9
 
 
 def test_tower_names():
