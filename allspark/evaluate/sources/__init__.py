@@ -17,6 +17,7 @@ from . import (
     made_chips,
     made_clouds,
     made_graphs,
+    made_tables,
     made_tracks,
     programs,
     radar,
@@ -40,6 +41,7 @@ _FILES = (
     graphs,
     made_graphs,
     tables,
+    made_tables,
     words,
     programs,
 )
