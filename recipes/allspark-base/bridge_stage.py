@@ -32,7 +32,7 @@ from allspark.modality import pad
 
 TEMPERATURE = 0.07
 WORDS_WEIGHT = 0.2
-ALIKE_WEIGHT = 5.0
+ALIKE_WEIGHT = 15.0
 QUESTIONS = (
     "What is this?", "What does this show?", "What can be seen here?", "What stands here?", "Which class is this?",
     "What kind of place or thing is it?",
