@@ -2,11 +2,13 @@
 
 import zipfile
 
+import bridge_stage
+import encoder_stage
 import packed
 import pytest
 import torch
 import training
-from augment import AUGMENT
+from augment import AUGMENT, smaller
 from torch import nn
 from warm_start import load_warm_start
 
@@ -90,3 +92,53 @@ def test_warm_start_takes_the_tensors_in_their_order_and_refuses_others(tmp_path
         load_warm_start(encoder, "rgb", wheel(state))
     with pytest.raises(FileNotFoundError, match="efficientnet_lite0"):
         load_warm_start(encoder, "rgb", tmp_path / "nowhere")
+
+
+def test_a_batch_drawn_twice_holds_two_views_of_the_same_items(tmp_path):
+    model, seen = nn.Linear(4, 1), []
+
+    def step(one, samples, rows, random):
+        seen.append(rows)
+        return model(torch.stack([s["x"] for s in samples])).square().mean(), 0.0
+
+    training.run(
+        "made", model, [source()], step, tmp_path / "m.safetensors", minutes=0.002, batch=8, lr=0.01, seed=0,
+        slow=("nothing", 1.0), twice=True,
+    )  # fmt: skip
+    assert all(len(rows) == 8 and rows[:4] == rows[4:] for rows in seen)
+
+
+def test_an_item_must_find_its_other_view():
+    words = {"A": torch.ones(encoder_stage.SPACE), "B": -torch.ones(encoder_stage.SPACE)}
+    model = encoder_stage.Objective("sar", [source()], words)
+    views = torch.randn(6, model.encoder.width, generator=torch.Generator().manual_seed(0))
+    found = model.views_loss(torch.cat([views, views]))
+    mixed = model.views_loss(torch.cat([views, views.roll(1, 0)]))
+    assert found < 0.5 < mixed
+
+
+def test_likeness_is_of_pairs_about_the_mean_and_knows_no_scale():
+    vectors = torch.randn(5, 7, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(bridge_stage.alike(vectors), bridge_stage.alike(3 * vectors + 2), atol=1e-5, rtol=0)
+    torch.testing.assert_close(bridge_stage.alike(vectors).diagonal(), torch.ones(5))
+    swapped = vectors[[1, 0, 2, 3, 4]]
+    assert (bridge_stage.alike(vectors) - bridge_stage.alike(swapped)).abs().max() > 0.1
+
+
+def test_classes_are_left_out_of_a_source_with_their_samples():
+    whole = source()
+    left = packed.without(whole, ["a"])
+    assert set(left.labels) == {"b"}
+    assert all(float(s["x"].mean()) < 0 for s in left.samples)
+    assert len(left.samples) == len(left.labels) == whole.labels.count("b")
+
+
+def test_smaller_pictures_keep_their_mean_and_their_invalid_part():
+    valid = torch.ones(32, 32, dtype=torch.bool)
+    valid[:, :16] = False
+    sample = {"pixels": torch.rand(3, 32, 32).half(), "valid": valid}
+    small = smaller(sample, 16)
+    assert small["pixels"].shape == (3, 16, 16)
+    assert small["valid"].shape == (16, 16)
+    assert small["valid"].float().mean() == 0.5
+    assert abs(float(small["pixels"].mean() - sample["pixels"].float().mean())) < 1e-3
