@@ -31,6 +31,8 @@ from allspark.model import positions
 
 HOLD_WEIGHT = 10.0  # of 1 - cosine to the vectors before: a hundredth of a cosine weighs as much as a tenth of a nat
 PER_SOURCE = 600
+ASKED = 0.75  # of the batches come with a question; in the others the words follow the item at once
+OPEN, EITHER = 0.6, 0.25  # of the questions: "what is this?", "is this A or B?"; the rest "is this A?"
 TEXTS = {"rsicd_captions": 600, "factbook": 250, "earthengine_js": 300}  # sources whose items are words
 
 
@@ -52,10 +54,12 @@ class Speaker(nn.Module):
     ) -> tuple[Tensor, float]:
         """Next-token loss on the answers, plus what holds the vectors; the share of words that are right."""
         model, processor = self.spark.model, self.spark.processor
+        names = {names[0] for names in self.names[source.source].values() if names}
         answers = [self.names[source.source][source.labels[i]][0] for i in rows]
         asked = None
-        if torch.rand((), generator=random) < 0.7:
-            asked = [QUESTIONS[int(torch.randint(len(QUESTIONS), (), generator=random))] for _ in answers]
+        if torch.rand((), generator=random) < ASKED:
+            pairs = [ask(right, sorted(names - {right}), random) for right in answers]
+            asked, answers = [q for q, _ in pairs], [a for _, a in pairs]
         if "ids" in samples[0]:
             rows_of = [{source.modality: s["ids"]} for s in samples]
             batch, inputs = processor.sequences(rows_of, questions=asked, answers=answers), {}
@@ -81,6 +85,19 @@ class Speaker(nn.Module):
             hold_texts = 1 - F.cosine_similarity(text_vectors(self.language, texts), texts_were)
         loss = F.cross_entropy(logits, labels[:, 1:][wanted]) + HOLD_WEIGHT * (hold.mean() + hold_texts.mean())
         return loss, float((logits.argmax(1) == labels[:, 1:][wanted]).float().mean())
+
+
+def ask(right: str, others: list[str], random: torch.Generator) -> tuple[str, str]:
+    """A question about an item of class ``right`` and its answer: what it is, which of two it is, or whether it is one."""
+    kind = float(torch.rand((), generator=random))
+    if kind < OPEN or not others:
+        return QUESTIONS[int(torch.randint(len(QUESTIONS), (), generator=random))], right
+    other = others[int(torch.randint(len(others), (), generator=random))]
+    swap = bool(torch.randint(2, (), generator=random))
+    if kind < OPEN + EITHER:
+        first, second = (other, right) if swap else (right, other)
+        return f"Is this {first} or {second}?", right
+    return f"Is this {other if swap else right}?", "no" if swap else "yes"
 
 
 def text_vectors(language: Any, texts: dict[str, Tensor]) -> Tensor:

@@ -8,6 +8,7 @@ import packed
 import pytest
 import torch
 import training
+import words_stage
 from augment import AUGMENT, smaller
 from torch import nn
 from warm_start import load_warm_start
@@ -142,3 +143,22 @@ def test_smaller_pictures_keep_their_mean_and_their_invalid_part():
     assert small["valid"].shape == (16, 16)
     assert small["valid"].float().mean() == 0.5
     assert abs(float(small["pixels"].mean() - sample["pixels"].float().mean())) < 1e-3
+
+
+def test_questions_are_answered_rightly():
+    random = torch.Generator().manual_seed(0)
+    seen = {"what": 0, "either": 0, "yes": 0, "no": 0}
+    for _ in range(400):
+        question, answer = words_stage.ask("lake", ["city", "farm"], random)
+        if " or " in question and answer == "lake":
+            seen["either"] += 1
+            assert "lake" in question
+        elif answer in ("yes", "no"):
+            seen[answer] += 1
+            assert ("lake" in question) == (answer == "yes")
+        else:
+            seen["what"] += 1
+            assert question in words_stage.QUESTIONS
+            assert answer == "lake"
+    assert min(seen.values()) > 15
+    assert words_stage.ask("lake", [], random)[1] == "lake"
