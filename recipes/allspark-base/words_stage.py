@@ -88,7 +88,7 @@ class Speaker(nn.Module):
 
 
 def ask(right: str, others: list[str], random: torch.Generator) -> tuple[str, str]:
-    """A question about an item of class ``right`` and its answer: what it is, which of two it is, or whether it is one."""
+    """A question about an item of class ``right`` and its answer: what is it, which of two is it, is it this one."""
     kind = float(torch.rand((), generator=random))
     if kind < OPEN or not others:
         return QUESTIONS[int(torch.randint(len(QUESTIONS), (), generator=random))], right
