@@ -8,42 +8,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from . import classifying
+from .fewshot import FewShot
 from .inputs import Bad
 from .model import AllSparkModel
+from .predictions import Prediction, check_labels, prediction_of
 from .processor import AllSparkProcessor
 from .running import Kind, run_inputs, to_device
-from .vectors import check_level, item_vectors, token_vectors
+from .vectors import LEVELS, check_level, item_vectors, level_vectors, levels_of, token_vectors
 
 if TYPE_CHECKING:
-    from .fewshot import FewShot
     from .segmentation import Segmentation
 
 TEMPERATURE = 0.05  # of zero-shot scores where none was calibrated
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """One answer.
-
-    Attributes:
-        label: the best label; "" where the input could not be read.
-        scores: label -> probability.
-        inputs_used: the modalities that were read.
-        abstained: the best score was below ``abstain_below``, or the input could not be read.
-        error: why the input could not be read, else None.
-    """
-
-    label: str
-    scores: dict[str, float] = field(default_factory=dict)
-    inputs_used: tuple[str, ...] = ()
-    abstained: bool = False
-    error: str | None = None
 
 
 class AllSpark:
@@ -103,24 +85,50 @@ class AllSpark:
             inputs: one item or a list.
             modality: which modality it is; recognised where it is not given.
             at: "encoder" (mean of its tokens, D), "bridge" (mean of its outputs, H) or "language" (the pooled last
-                hidden state, unit length, H).
+                hidden state, unit length, H); several joined by "+" put their unit vectors side by side.
             output: "item" for one vector each, "dense" for one per token: (h, w, ·) on a grid, else (N, ·).
 
         Returns:
             (B, D), or (B, H), one row per input (B = 1 for one); rows of inputs that could not be read are NaN. With
             ``output="dense"`` a list of tensors, empty for those that could not be read.
         """
-        check_level(at)
+        levels_of(at)
         if output == "dense":
+            check_level(at)
             _, dense = self._run(inputs, modality, lambda samples: [self._dense(sample, at) for sample in samples])
             return [torch.empty(0) if row is None else row for row in dense]
         if output != "item":
             raise ValueError(f'output is {output!r}; wanted "item" or "dense"')
         return self._features(inputs, modality, at)[1]
 
+    def embed_levels(
+        self, inputs: Any, *, modality: str | None = None, levels: Sequence[str] = LEVELS
+    ) -> dict[str, Tensor]:
+        """Level -> vectors as `embed` gives them, with every item read and encoded once for all of them.
+
+        Args:
+            inputs: one item or a list.
+            modality: which modality it is; recognised where it is not given.
+            levels: of "encoder", "bridge" and "language".
+        """
+        for level in levels:
+            check_level(level)
+
+        def run(samples: list[dict[str, Any]]) -> list[list[Tensor]]:
+            found = level_vectors(self.model, self._batch(samples), levels)
+            return [list(rows) for rows in zip(*found.values(), strict=True)]
+
+        _, rows = self._run(inputs, modality, run)
+        columns = zip(*(row if row is not None else [None] * len(levels) for row in rows), strict=True)
+        return {level: self._stack(column, level) for level, column in zip(levels, columns, strict=True)}
+
     def _features(self, inputs: Any, modality: str | None, at: str) -> tuple[list[Kind], Tensor]:
         """The kind of every input, and (B, D), NaN where it is bad."""
         kinds, rows = self._run(inputs, modality, lambda samples: item_vectors(self.model, self._batch(samples), at))
+        return kinds, self._stack(rows, at)
+
+    def _stack(self, rows: Sequence[Tensor | None], at: str) -> Tensor:
+        """(B, D) of B vectors; NaN where there is none."""
         widths = {len(row) for row in rows if row is not None}
         if len(widths) > 1:
             raise ValueError(
@@ -128,7 +136,7 @@ class AllSpark:
                 "or one modality at a time"
             )
         missing = torch.full((widths.pop(),), torch.nan, device=self.model.device)
-        return kinds, torch.stack([missing if row is None else row for row in rows])
+        return torch.stack([missing if row is None else row for row in rows])
 
     def _dense(self, sample: dict[str, Any], at: str) -> Tensor:
         """One prepared sample -> its tokens' vectors: (h, w, ·) on a grid, else (N, ·)."""
@@ -156,6 +164,8 @@ class AllSpark:
         at: str = "language",
         by: str = "similarity",
         abstain_below: float | None = None,
+        coverage: float | None = None,
+        transductive: bool = False,
     ) -> list[Prediction]:
         """Zero-shot (``labels``) or few-shot (``examples``) classification of any modality.
 
@@ -164,9 +174,12 @@ class AllSpark:
             labels: the class names, in words.
             examples: label -> items of that class, or a ``FewShot`` made before.
             modality: which modality the inputs are; recognised where it is not given.
-            at: the level whose vectors few-shot classification compares.
+            at: the level whose vectors few-shot classification compares, or several ("encoder+language").
             by: zero-shot by "similarity" to the labels' text vectors, or by the "likelihood" of their words.
             abstain_below: predictions whose best score is below it are marked ``abstained``.
+            coverage: few-shot alone: abstain so that this share of items like the examples is answered
+                (``FewShot.threshold``).
+            transductive: few-shot alone: the inputs' own mean is moved onto the examples' (``FewShot.predict``).
 
         Returns:
             One ``Prediction`` per input.
@@ -176,88 +189,51 @@ class AllSpark:
         """
         if (labels is None) == (examples is None):
             raise ValueError("give either labels= (zero-shot) or examples= (few-shot)")
-        check_level(at)
+        levels_of(at)
         if abstain_below is not None and not 0 <= abstain_below <= 1:
             raise ValueError(f"abstain_below is {abstain_below}; wanted a probability from 0 to 1")
+        if examples is None and (coverage is not None or transductive):
+            raise ValueError("coverage= and transductive= go with examples= (few-shot); leave them out")
         if labels is None:
-            names, kinds, scores = self._by_examples(inputs, examples, modality, at)
+            few = examples if isinstance(examples, FewShot) else self.few_shot(examples, modality=modality, at=at)
+            abstain_below = few.threshold(coverage)[0] if coverage is not None else abstain_below
+            names, kinds, scores = classifying.by_examples(self, inputs, few, modality, transductive)
         elif by == "similarity":
-            names, kinds, scores = self._by_similarity(inputs, check_labels(labels), modality)
+            names, kinds, scores = classifying.by_similarity(self, inputs, check_labels(labels), modality)
         elif by == "likelihood":
-            names, kinds, scores = self._by_likelihood(inputs, check_labels(labels), modality)
+            names, kinds, scores = classifying.by_likelihood(self, inputs, check_labels(labels), modality)
         else:
             raise ValueError(f'by is {by!r}; wanted "similarity" or "likelihood"')
-        return [_prediction(kind, names, row, abstain_below) for kind, row in zip(kinds, scores)]
-
-    def _by_similarity(self, inputs: Any, names: list[str], modality: str | None) -> tuple[list[str], list[Kind], Any]:
-        text = self.text(names).float()
-        kinds, features = self._features(inputs, modality, "language")
-        return names, kinds, [
-            (text @ row / self.temperature(kind)).softmax(-1) for kind, row in zip(kinds, features)
-        ]  # fmt: skip
-
-    def _by_likelihood(self, inputs: Any, names: list[str], modality: str | None) -> tuple[list[str], list[Kind], Any]:
-        """Mean log-probability of each label's words after the item, softmaxed over the labels."""
-
-        def run(samples: list[dict[str, Any]]) -> Tensor:
-            columns = []
-            for name in names:
-                batch = self._batch(samples, answers=[name] * len(samples))
-                labels = batch.pop("labels")
-                columns.append(self.model.word_log_probabilities(self.model(**batch), labels))
-            return torch.stack(columns, dim=1).softmax(-1)
-
-        return names, *self._run(inputs, modality, run)
+        return [prediction_of(kind, names, row, abstain_below) for kind, row in zip(kinds, scores)]
 
     def temperature(self, kind: Sequence[str] | Bad) -> float:
         """The calibrated temperature of zero-shot scores of these modalities."""
         known = [] if isinstance(kind, Bad) else [t for n, t in self.processor.temperatures.items() if n in kind]
         return sum(known) / len(known) if known else TEMPERATURE
 
-    def _by_examples(
-        self, inputs: Any, examples: Any, modality: str | None, at: str
-    ) -> tuple[list[str], list[Kind], Any]:
-        from .fewshot import FewShot
-
-        few = examples if isinstance(examples, FewShot) else self.few_shot(examples, modality=modality, at=at)
-        kinds, features = self._features(inputs, modality, few.at)
-        good = [i for i, kind in enumerate(kinds) if not isinstance(kind, Bad)]
-        rows: list[Any] = [None] * len(kinds)
-        for i, row in zip(good, few.predict(features[good].cpu())):
-            rows[i] = row
-        return list(few.labels), kinds, rows
-
     def few_shot(
-        self, examples: Mapping[str, Any], *, modality: str | None = None, method: str = "auto", at: str = "language"
+        self,
+        examples: Mapping[str, Any],
+        *,
+        modality: str | None = None,
+        method: str = "auto",
+        at: str = "language",
+        names: bool = False,
     ) -> FewShot:
-        """Learn classes from labelled examples, in closed form.
+        """Learn classes from labelled examples, without training.
 
         Args:
             examples: label -> one item or a list of them.
             modality: which modality the items are; recognised where it is not given.
             method: see ``FewShot.fit``.
-            at: the level whose vectors are compared.
+            at: the level whose vectors are compared, or several ("encoder+language").
+            names: the labels say what the classes are: their text vectors are mixed in, with the weight of least
+                held-out loss; from single examples only where the names tell them apart better than chance.
 
         Raises:
-            ValueError: fewer than two labels, or a label none of whose examples can be read.
+            ValueError: fewer than two labels, a label none of whose examples can be read, or names without language.
         """
-        from .fewshot import FewShot
-
-        check_level(at)
-        rows, owners, kinds = [], [], set()
-        for name in check_labels(list(examples)):
-            found, features = self._features(examples[name], modality, at)
-            good = [i for i, kind in enumerate(found) if not isinstance(kind, Bad)]
-            rows.append(features[good])
-            owners += [name] * len(good)
-            kinds |= {found[i] for i in good}
-        return FewShot.fit(
-            torch.cat(rows).cpu(),
-            owners,
-            method=method,
-            at=at,
-            modality="+".join(next(iter(kinds))) if len(kinds) == 1 else None,  # type: ignore[arg-type]
-        )
+        return classifying.learn(self, examples, modality, method, at, names)
 
     # -- words ---------------------------------------------------------------------------------------------------
 
@@ -296,28 +272,6 @@ class AllSpark:
         from .dense import segment
 
         return segment(self, inputs, labels, examples=examples, modality=modality)
-
-
-def _prediction(kind: Kind, names: Sequence[str], scores: Tensor | None, abstain_below: float | None) -> Prediction:
-    if isinstance(kind, Bad) or scores is None:
-        return Prediction("", abstained=True, error=str(kind))
-    best = int(scores.argmax())
-    return Prediction(
-        names[best],
-        {name: float(score) for name, score in zip(names, scores)},
-        kind,
-        abstained=abstain_below is not None and float(scores[best]) < abstain_below,
-    )
-
-
-def check_labels(labels: Sequence[str]) -> list[str]:
-    """At least two different, non-empty names; ValueError says what came."""
-    if isinstance(labels, str):
-        raise ValueError(f"labels is one string, {labels!r}; wanted a list of at least two names")
-    names = list(labels)
-    if len(names) < 2 or len(set(names)) != len(names) or not all(isinstance(n, str) and n.strip() for n in names):
-        raise ValueError(f"labels are {names}; wanted at least two different names, none empty")
-    return names
 
 
 def load(

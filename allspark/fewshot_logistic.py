@@ -49,7 +49,7 @@ def logistic_regression(
     rows of W alone.
 
     Args:
-        rows: (E, N, D) float64.
+        rows: (E, N, D), float64, or float32 where a coarser tolerance will do.
         targets: (E, N) class numbers.
         weights: (E, N), non-negative; 0 leaves an example out. scikit-learn's "balanced" is N / (K · count).
         classes: K.
@@ -84,7 +84,7 @@ def logistic_regression(
         size = torch.ones_like(value)
         for _ in range(HALVINGS):
             moved = losses(solution + size[:, None, None] * step)
-            good = moved <= value + SUFFICIENT * size * slope + 1e-12 * value.abs()
+            good = moved <= value + SUFFICIENT * size * slope + 10 * torch.finfo(rows.dtype).eps * value.abs()
             if bool(good.all()):
                 break
             size = torch.where(good, size, size / 2)
@@ -128,11 +128,11 @@ def _newton_step(x: Tensor, transposed: Tensor, w: Tensor, shares: Tensor, penal
             break
         image = hessian(direction)
         bend = (direction * image).sum((1, 2))
-        length = torch.where(going & (bend > 0), product / bend.clamp_min(1e-300), 0.0)[:, None, None]
+        length = torch.where(going & (bend > 0), product / bend.clamp_min(torch.finfo(bend.dtype).tiny), 0.0)[:, None, None]
         step = step + length * direction
         residual = residual - length * image
         scaled = inverse * residual
         after = (residual * scaled).sum((1, 2))
-        direction = scaled + (after / product.clamp_min(1e-300))[:, None, None] * direction
+        direction = scaled + (after / product.clamp_min(torch.finfo(bend.dtype).tiny))[:, None, None] * direction
         product = after
     return step

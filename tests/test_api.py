@@ -86,6 +86,38 @@ def test_the_table_encoder_learns_a_rule_of_two_columns():
         assert (logits(range(220, 300)).argmax(1) == target[220:]).float().mean() >= 0.95
 
 
+def test_one_pass_gives_every_level(tiny):
+    for name in ("rgb", "table", "language"):
+        items, _ = made(name, 4, seed=8)
+        found = tiny.embed_levels(items)
+        assert list(found) == ["encoder", "bridge", "language"]
+        for level, vectors in found.items():
+            assert torch.allclose(vectors, tiny.embed(items, at=level), atol=1e-5)
+        both = tiny.embed(items, at="encoder+language")
+        unit = torch.nn.functional.normalize(found["encoder"], dim=-1)
+        assert torch.allclose(both, torch.cat([unit, found["language"]], 1), atol=1e-5)
+    (sar,), (points,) = made("sar", 1)[0], made("point_cloud", 1)[0]
+    pair = tiny.embed_levels([{"sar": sar, "point_cloud": points}], levels=("encoder",))["encoder"]
+    parts = [tiny.embed(item, at="encoder") for item in (points, sar)]  # in slot order
+    assert torch.allclose(pair, torch.cat([torch.nn.functional.normalize(p, dim=-1) for p in parts], 1), atol=1e-5)
+    with pytest.raises(ValueError, match="encoder, bridge, language"):
+        tiny.embed_levels(sar, levels=("head",))
+
+
+def test_texts_of_like_length_share_a_batch(tiny):
+    seen = []
+    run = tiny.model.forward
+    words = ["word " * (1 + 7 * i % 60) for i in range(40)]
+    try:
+        tiny.model.forward = lambda **batch: seen.append(tuple(batch["input_ids"].shape)) or run(**batch)
+        vectors = tiny.embed(words, modality="language")
+    finally:
+        del tiny.model.forward
+    assert [shape[0] for shape in seen] == [32, 8]
+    assert seen[0][1] < seen[1][1]  # the longest stand together
+    assert torch.allclose(vectors[5], tiny.embed(words[5], modality="language")[0], atol=1e-4)
+
+
 def test_save_and_load_give_the_same_answers(tiny, tiny_folder):
     again = allspark.load(tiny_folder)
     for name in ("rgb", "table", "graph"):

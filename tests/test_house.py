@@ -29,7 +29,10 @@ FLOORS = [
     {"items", "samples", "weights", "atomic", "readers", "modality"},
     {"encoders", "bridges", "prompts", "heads"},
     {"config", "presets", "inputs", "segmentation"},
-    {"processor", "model", "fewshot", "fewshot_methods", "fewshot_choice", "fewshot_logistic", "spatiotemporal", "running", "vectors", "predictions"},
+    {
+        "processor", "model", "fewshot", "fewshot_methods", "fewshot_choice", "fewshot_logistic", "spatiotemporal",
+        "running", "vectors", "predictions", "classifying",
+    },
     {"api", "building", "dense", "adapters", "trained"},
     {"testing", "evaluate", "scenes", "finetune", "tuning"},
     {"cli", "demo"},

@@ -1,4 +1,4 @@
-"""One source through everything: encoder, bridge and language features, cheap baselines, zero-shot; out comes a row."""
+"""One source through everything: features of every level, cheap baselines, zero-shot, linear probe; out comes a row."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..classifying import beside
 from .baselines import cheap_features, score_baselines
-from .draw import draw_episodes
+from .draw import Episodes, draw_episodes
 from .episodes import Result, score_episodes
-from .report import LEVELS, Cell, Line, Row
+from .probe import linear_probe
+from .report import LEVELS, NAMED, PROBE, TOGETHER, Cell, Line, Row
 from .zeroshot import zero_shot
 
 MOST_PER_CLASS = 300
@@ -39,8 +41,8 @@ class Labelled(Protocol):
 class Embedder(Protocol):
     """What is judged: `allspark.AllSpark` is one."""
 
-    def embed(self, inputs: Any, *, modality: str | None = None, at: str = "language") -> Any:
-        """N items -> (N, D), NaN rows where an item could not be read."""
+    def embed_levels(self, inputs: Any, *, modality: str | None = None) -> Mapping[str, Any]:
+        """N items -> (N, D) at each of `LEVELS`, NaN rows where an item could not be read."""
 
     def text(self, words: Sequence[str]) -> Tensor:
         """K short texts -> (K, H)."""
@@ -70,22 +72,24 @@ def evaluate_source(
     name: str = "source",
     modality: str | None = None,
     method: str = "auto",
+    probe: bool = True,
     progress: Callable[[str], None] | None = None,
 ) -> Row:
     """Judge a model on one source beside the cheap baselines, all on the same episodes.
 
     Args:
-        spark: a model with ``embed`` and ``text``.
+        spark: a model with ``embed_levels`` and ``text``.
         records: labelled items; those without a label are left out, and of each class at most 300 are taken.
         labels_to_names: class id -> its name or names, of which the first is used for zero-shot; classes that it lacks
             or has no name for take no part in zero-shot.
         ways: classes per episode.
         shots: support items per class, one line of the row for each.
-        episodes: of every classifier but logistic regression, which gets fewer (`baselines.CLASSIFIERS`).
+        episodes: per protocol.
         seed: of the subsample and of the episodes.
         name: of the source, in the row.
         modality: of the items; recognised from the first where it is not given.
         method: of `FewShot` for the model's own features.
+        probe: a linear probe as well, where the groups allow two halves.
         progress: told in a few words what comes next.
 
     Raises:
@@ -102,18 +106,11 @@ def evaluate_source(
     if modality is None:
         modality = "+".join(sorted(taken[0].item)) if paired else _recognised(taken[0].item)
 
-    features: dict[str, Tensor] = {}
-    whole = torch.ones(len(taken), dtype=torch.bool)
-    for level in LEVELS:
-        if paired and level == "encoder":
-            notes.append("Encoder is empty: the features of several encoders are not in one space.")
-            continue
-        start = time.perf_counter()
-        items = [record.item for record in taken]
-        vectors = spark.embed(items, modality=None if paired else modality, at=level)
-        features[level] = torch.as_tensor(vectors).detach().float().cpu()
-        whole &= features[level].isfinite().all(-1)
-        say(f"{name}: {len(taken)} items at {level} in {time.perf_counter() - start:.0f} s")
+    start = time.perf_counter()
+    found = spark.embed_levels([record.item for record in taken], modality=None if paired else modality)
+    features = {level: torch.as_tensor(found[level]).detach().float().cpu() for level in LEVELS}
+    say(f"{name}: {len(taken)} items at every level in {time.perf_counter() - start:.0f} s")
+    whole = torch.stack([vectors.isfinite().all(-1) for vectors in features.values()]).all(0)
     if not bool(whole.all()):
         notes.append(f"{int((~whole).sum())} items could not be embedded and were left out.")
         features = {level: vectors[whole] for level, vectors in features.items()}
@@ -121,18 +118,124 @@ def evaluate_source(
     labels, groups = [record.label for record in taken], [record.group for record in taken]
     say(f"{name}: cheap features")
     cheap = cheap_features([record.item for record in taken], modality)
+    names = first_names(labels, labels_to_names or {})
+    text = torch.as_tensor(spark.text(list(names.values()))).detach().float().cpu() if len(names) > 1 else None
+    lines, zero, said = judge(
+        features, cheap, labels, groups, names, text, ways=ways, shots=shots, episodes=episodes, seed=seed,
+        method=method, probe=probe, progress=lambda words: say(f"{name}: {words}"),
+    )  # fmt: skip
+    return Row(name, modality, lines, zero, len(names) if zero else 0, len(taken), (*notes, *said))
 
-    lines = []
+
+def judge(
+    features: Mapping[str, Tensor],
+    cheap: Mapping[str, np.ndarray],
+    labels: Sequence[str],
+    groups: Sequence[Hashable],
+    names: Mapping[str, str],
+    text: Tensor | None,
+    *,
+    ways: int,
+    shots: Sequence[int],
+    episodes: int,
+    seed: int,
+    method: str,
+    probe: bool,
+    progress: Callable[[str], None],
+) -> tuple[tuple[Line, ...], Cell | None, list[str]]:
+    """Features that are there already -> the lines of a row, zero-shot, and notes.
+
+    Args:
+        features: level of `LEVELS` -> (N, D).
+        cheap: baseline name -> (N, D).
+        labels: N class ids.  groups: N.
+        names: class id -> its name, of the classes that have one.
+        text: (len(names), H) their text vectors; None for none.
+    """
+    features = {**features, TOGETHER: _together(features)}
+    lines, notes = [], []
     for shot in shots:
-        say(f"{name}: {shot}-shot episodes")
+        progress(f"{shot}-shot episodes")
         drawn = draw_episodes(labels, groups, ways=ways, shots=shot, queries=QUERIES, episodes=episodes, seed=seed)
         notes += [f"{shot}-shot: {note}" for note in drawn.notes]
         cells = {level: _cell(score_episodes(part, drawn, method=method)) for level, part in features.items()}
-        baselines = {title: _cell(result, episodes) for title, result in score_baselines(cheap, drawn).items()}
+        if text is not None and set(drawn.labels) <= set(names):
+            rows = beside(_in_order(text, names, drawn), ("encoder", "language"), features[TOGETHER].shape[1])
+            cells[NAMED] = _cell(score_episodes(features[TOGETHER], drawn, method=method, text=rows))
+        baselines = {title: _cell(result) for title, result in score_baselines(cheap, drawn).items()}
         lines.append(Line(drawn.ways, shot, len(drawn), cells, baselines))
+    if probe:
+        progress(PROBE)
+        line, said = _probe_line(features, cheap, labels, groups, seed)
+        lines += [line] if line else []
+        notes += said
+    zero = None
+    if text is not None:
+        unnamed = len(set(labels)) - len(names)
+        if unnamed:
+            notes.append(f"Zero-shot leaves out {unnamed} classes without a name.")
+        rows_named = [i for i, label in enumerate(labels) if label in names]
+        judged = zero_shot(features["language"][rows_named], text, [labels[i] for i in rows_named], list(names))
+        shares = (100 * value for value in (judged.macro_f1, judged.balanced, judged.ece))
+        words = "macro F1 {:.1f}, balanced {:.1f}, ECE {:.1f}".format(*shares)
+        zero = Cell(judged.accuracy, judged.interval, words)
+    return tuple(lines), zero, notes
 
-    zero, classes = _zero_shot(spark, features["language"], labels, labels_to_names or {}, notes)
-    return Row(name, modality, tuple(lines), zero, classes, len(taken), tuple(notes))
+
+def _together(features: Mapping[str, Tensor]) -> Tensor:
+    """Unit vectors of encoder and language side by side: (N, D + H)."""
+    parts = (torch.nn.functional.normalize(features[level], dim=-1) for level in ("encoder", "language"))
+    return torch.cat(list(parts), dim=-1)
+
+
+def _in_order(text: Tensor, names: Mapping[str, str], drawn: Episodes) -> Tensor:
+    """The text vectors in the order of the episodes' labels."""
+    order = list(names)
+    return text[[order.index(label) for label in drawn.labels]]
+
+
+def half_split(labels: Sequence[str], groups: Sequence[Hashable], seed: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """The numbers of a training and a test half that share no group, of classes that stand on both sides.
+
+    None where fewer than two classes do.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    number = {key: i for i, key in enumerate(dict.fromkeys(groups))}
+    keys, names = np.array([number[key] for key in groups]), np.array(labels)
+    if len(number) < 4:
+        return None
+    folds = StratifiedGroupKFold(2, shuffle=True, random_state=seed).split(np.zeros((len(names), 1)), names, keys)
+    train, test = next(iter(folds))
+    both = set(names[train]) & set(names[test])
+    train, test = (part[np.isin(names[part], list(both))] for part in (train, test))
+    return (train, test) if len(both) > 1 else None
+
+
+def _probe_line(
+    features: Mapping[str, Tensor],
+    cheap: Mapping[str, np.ndarray],
+    labels: Sequence[str],
+    groups: Sequence[Hashable],
+    seed: int,
+) -> tuple[Line | None, list[str]]:
+    split = half_split(labels, groups, seed)
+    if split is None:
+        return None, ["Linear probe left out: the groups do not make two halves with two classes in each."]
+    train, test = split
+    names = np.array(labels)
+
+    def cell(values: Any) -> Cell:
+        table = np.asarray(values)
+        kept = [groups[i] for i in train]
+        found = linear_probe(table[train], names[train], table[test], names[test], groups=kept, seed=seed)
+        words = f"macro F1 {100 * found.macro_f1:.1f}, balanced {100 * found.balanced:.1f}, C {found.strength:g}"
+        return Cell(found.accuracy, found.interval, words)
+
+    cells = {level: cell(values) for level, values in features.items()}
+    baselines = {f"{title}, linear probe": cell(values) for title, values in cheap.items()}
+    line = Line(len(set(names[train])), 0, 0, cells, baselines, task=PROBE)
+    return line, [f"Linear probe: {len(train)} items train, {len(test)} are tested."]
 
 
 def _recognised(item: Any) -> str:
@@ -141,32 +244,17 @@ def _recognised(item: Any) -> str:
     return recognise(item).name
 
 
-def _cell(result: Result, asked: int | None = None) -> Cell:
-    fewer = asked is not None and result.episodes < asked
-    return Cell(result.mean, result.interval, f"{result.episodes} episodes" if fewer else "")
+def _cell(result: Result) -> Cell:
+    words = f"ECE {100 * result.ece:.1f}, surer half {100 * result.half:.1f}"
+    return Cell(result.mean, result.interval, words)
 
 
-def _zero_shot(
-    spark: Embedder,
-    features: Tensor,
-    labels: Sequence[str],
-    labels_to_names: Mapping[str, str | Sequence[str]],
-    notes: list[str],
-) -> tuple[Cell | None, int]:
-    """Accuracy over the classes that have a name and an item, and how many these are."""
+def first_names(labels: Sequence[str], labels_to_names: Mapping[str, str | Sequence[str]]) -> dict[str, str]:
+    """Class id -> the first of its names, of the classes that occur and have one."""
     names: dict[str, str] = {}
     for label in sorted(set(labels)):
         given = labels_to_names.get(label, ())
         first = given if isinstance(given, str) else next(iter(given), "")
         if first:
             names[label] = first
-    unnamed = len(set(labels)) - len(names)
-    if len(names) < 2:
-        return None, 0
-    if unnamed:
-        notes.append(f"Zero-shot leaves out {unnamed} classes without a name.")
-    rows = [i for i, label in enumerate(labels) if label in names]
-    text = torch.as_tensor(spark.text(list(names.values()))).detach().float().cpu()
-    judged = zero_shot(features[rows], text, [labels[i] for i in rows], list(names))
-    note = f"macro F1 {100 * judged.macro_f1:.1f}, balanced {100 * judged.balanced:.1f}, ECE {100 * judged.ece:.1f}"
-    return Cell(judged.accuracy, judged.interval, note), judged.classes
+    return names

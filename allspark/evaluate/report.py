@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 LEVELS = ("encoder", "bridge", "language")
-COLUMNS = ("set", "modality", "protocol", "best cheap baseline", *LEVELS, "zero-shot", "chance")
+TOGETHER = "together"  # encoder and language side by side
+NAMED = "with names"  # the same, and the class names' text vectors mixed in
+CELLS = (*LEVELS, TOGETHER, NAMED)
+COLUMNS = ("set", "modality", "protocol", "best cheap baseline", *CELLS, "zero-shot", "chance")
+PROBE = "linear probe"
 ABSENT = "–"
 
 
@@ -45,8 +49,9 @@ class Line:
         ways: classes per episode.
         shots: support items per class.
         episodes: how many.
-        cells: level of `LEVELS` -> figure.
+        cells: one of `CELLS` -> figure.
         baselines: "baseline, classifier" -> figure.
+        task: "few-shot", or "linear probe", of which ``ways`` alone means something.
     """
 
     ways: int
@@ -54,10 +59,13 @@ class Line:
     episodes: int
     cells: Mapping[str, Cell] = field(default_factory=dict)
     baselines: Mapping[str, Cell] = field(default_factory=dict)
+    task: str = "few-shot"
 
     @property
     def protocol(self) -> str:
-        """"5-way 1-shot, 600 episodes"."""
+        """"5-way 1-shot, 600 episodes" or "7-way linear probe"."""
+        if self.task == PROBE:
+            return f"{self.ways}-way {PROBE}"
         return f"{self.ways}-way {self.shots}-shot, {self.episodes} episodes"
 
     @property
@@ -93,7 +101,7 @@ class Row:
         found = []
         for i, line in enumerate(self.lines):
             best = ABSENT if line.best is None else f"{line.best[1]} ({line.best[0]})"
-            levels = [str(line.cells[level]) if level in line.cells else ABSENT for level in LEVELS]
+            levels = [str(line.cells[level]) if level in line.cells else ABSENT for level in CELLS]
             zero = f"{self.zero_shot} ({self.zero_shot_ways}-way)" if self.zero_shot and i == 0 else ABSENT
             found.append([self.name, self.modality, line.protocol, best, *levels, zero, f"{100 / line.ways:.1f}"])
         return found
@@ -127,7 +135,9 @@ class Table:
     title: str = "Few-shot and zero-shot accuracy, %"
     protocol: str = (
         "Episodes with 15 queries per class; no group on both sides; mean ± 95 % interval. "
-        "Cheap baselines see the pool without labels; logistic regression has at most 200 episodes, see the JSON."
+        "Linear probe: half of the groups train, the other half is tested, accuracy ± 95 % interval. "
+        "Cheap baselines see the pool without labels; the best one is the best on the test itself. "
+        "Together: encoder and language side by side; with names: the class names' text vectors mixed in as well."
     )
     seed: int = 0
     machine: str = field(default_factory=machine)
@@ -188,16 +198,17 @@ class Table:
         from matplotlib.backends.backend_agg import FigureCanvasAgg  # no pyplot: no global state, no display
         from matplotlib.figure import Figure
 
-        lines = [(row, line) for row in self.rows for line in row.lines]
+        lines = [(row, line) for row in self.rows for line in row.lines if line.task != PROBE]
         figure = Figure(figsize=(9, 1.6 + 0.85 * max(1, len(lines))), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
-        series = ("best cheap baseline", *LEVELS)
-        for k, (name, colour) in enumerate(zip(series, ("#9a9a9a", "#9ecae1", "#4292c6", "#084594"), strict=True)):
+        series = ("best cheap baseline", *LEVELS, TOGETHER)
+        colours = ("#9a9a9a", "#9ecae1", "#4292c6", "#084594", "#ef8a62")
+        for k, (name, colour) in enumerate(zip(series, colours, strict=True)):
             for i, (_, line) in enumerate(lines):
                 cell = (line.best[1] if line.best else None) if k == 0 else line.cells.get(name)
                 if cell is not None:
-                    bar = axes.barh(i + 0.2 * (k - 1.5), 100 * cell.mean, 0.18, xerr=100 * cell.interval, color=colour)
+                    bar = axes.barh(i + 0.17 * (k - 2), 100 * cell.mean, 0.15, xerr=100 * cell.interval, color=colour)
                     bar.set_label(name if name not in axes.get_legend_handles_labels()[1] else "_")
         for i, (_, line) in enumerate(lines):
             axes.plot([100 / line.ways] * 2, [i - 0.45, i + 0.45], "k:", label="chance" if i == 0 else "_")

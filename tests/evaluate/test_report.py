@@ -27,10 +27,10 @@ def test_texts_name_the_best_baseline_and_chance():
     assert len(first) == len(second) == len(COLUMNS)
     assert first[2:] == [
         "5-way 1-shot, 600 episodes", "70.0 ± 2.0 (raw spectrum, nearest mean)", "80.0 ± 1.0", "–", "75.0 ± 1.0",
-        "50.0 ± 3.0 (7-way)", "20.0",
+        "–", "–", "50.0 ± 3.0 (7-way)", "20.0",
     ]  # fmt: skip
     assert second[3] == "–"
-    assert second[7] == "–"
+    assert second[-2] == "–"
 
 
 def test_printed_markdown_and_json_hold_the_figures():
@@ -90,12 +90,11 @@ class Made:
 class Averages:
     """A model of the band means: real features and label vectors, no weights."""
 
-    def embed(self, inputs, *, modality=None, at="language"):
+    def embed_levels(self, inputs, *, modality=None):
         assert modality == "rgb"
         rows = torch.tensor(np.stack([item.values.mean((1, 2)) for item in inputs])) - 100
-        rows = rows if at == "language" else rows * torch.ones(1, 3)
         rows[3] = torch.nan  # one that could not be read
-        return rows
+        return {"encoder": rows.repeat(1, 2), "bridge": rows * torch.ones(1, 3), "language": rows}
 
     def text(self, words):
         return torch.stack([torch.eye(3)[["red", "green", "blue"].index(word)] for word in words]).double()
@@ -117,8 +116,16 @@ def test_one_source_through_everything():
     assert (row.items, row.zero_shot_ways, row.modality) == (119, 3, "rgb")
     assert row.zero_shot.mean == 1.0
     assert "macro F1 100.0" in row.zero_shot.note
-    assert [line.protocol for line in row.lines] == ["4-way 1-shot, 20 episodes", "4-way 2-shot, 20 episodes"]
-    assert all(line.cells[level].mean > 0.7 for line in row.lines for level in ("encoder", "bridge", "language"))
+    protocols = ["4-way 1-shot, 20 episodes", "4-way 2-shot, 20 episodes", "4-way linear probe"]
+    assert [line.protocol for line in row.lines] == protocols
+    levels = ("encoder", "bridge", "language", "together")
+    assert all(line.cells[level].mean > 0.7 for line in row.lines for level in levels)
+    assert "ECE" in row.lines[0].cells["encoder"].note
+    assert "with names" not in row.lines[0].cells  # a class without a name takes part
+    assert set(row.lines[2].baselines) == {
+        "image statistics, linear probe",
+        "random convolutional features, linear probe",
+    }
     assert set(row.lines[0].baselines) == {
         f"{name}, {title}"
         for name in ("image statistics", "random convolutional features")
@@ -127,7 +134,7 @@ def test_one_source_through_everything():
     notes = " ".join(row.notes)
     for words in ("1 items could not be embedded", "4-way instead of 5-way", "leaves out 1 classes without a name"):
         assert words in notes
-    assert len(said) == 6
+    assert len(said) == 5
     with pytest.raises(ValueError, match="no labelled items"):
         evaluate_source(Averages(), [], {}, name="nothing")
 
