@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from . import modality as modalities
+from . import trained
 from .inputs import Bad, as_item, as_items, warn_bad
 from .items import Item, Raster
 from .running import to_device
@@ -35,7 +36,8 @@ def segment(
     """A class for every pixel of a raster or point of a cloud.
 
     With ``labels`` each token, on its own through bridge and language model, is compared with the labels' text
-    vectors. With ``examples`` a closed-form classifier learns from the encoder's tokens at labelled places.
+    vectors. With ``examples`` a closed-form classifier learns from the encoder's tokens at labelled places. With
+    neither, a trained head answers.
 
     Args:
         spark: the model.
@@ -46,10 +48,13 @@ def segment(
         modality: recognised where it is not given.
 
     Raises:
-        ValueError: neither or both of labels and examples, a mask of another shape, or an item without dense answers.
+        ValueError: both of labels and examples, neither where no head was trained, a mask of another shape, or an item
+            without dense answers.
     """
-    if (labels is None) == (examples is None):
+    if labels is not None and examples is not None:
         raise ValueError("give either labels= (zero-shot) or examples= (label -> (item, mask))")
+    if labels is None and examples is None:
+        return trained.segment(spark, inputs, modality)
     if labels is not None:
         from .api import check_labels
 

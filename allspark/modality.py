@@ -70,6 +70,8 @@ class Modality:
         spread: (values (N, X) of one item's tokens, item, **input) -> (P, X) for its P points, where tokens do not lie
             on a grid; None for rasters, whose grids are enlarged, and where dense answers make no sense.
         input_for: (encoder config) -> the part of ``input`` that follows from it (an image tower's own size).
+        augment: (sample, random, turn) -> a changed sample of which the same is true, for training; ``turn`` allows
+            flips and turns. None where nothing can be changed.
         pretrained: (encoder, its config) -> fill a freshly built encoder from the public checkpoint that its config
             names, and give back the config to keep, without the checkpoint's place.
     """
@@ -86,6 +88,7 @@ class Modality:
     spread: Callable[..., Tensor] | None = None
     input_for: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
     pretrained: Callable[[Any, Mapping[str, Any]], dict[str, Any]] | None = None
+    augment: Callable[[Sample, torch.Generator, bool], Sample] | None = None
 
 
 _REGISTRY: dict[str, Modality] = {}

@@ -29,7 +29,7 @@ class AllSparkOutput(ModelOutput):
 
     Attributes:
         loss: the words' next-token loss, plus the head's loss where a head and a target came.
-        logits: the head's output, else (B, L, vocabulary) where labels came.
+        logits: the head's output; without a head, where labels came, (M, vocabulary) at the M labelled words.
         pooled: (B, H), mean of the last hidden state over the item's own positions, not normalised.
         last_hidden_state: (B, L, H).
         tokens: modality -> Tokens, from its encoder.
@@ -155,6 +155,8 @@ class AllSparkModel(PreTrainedModel):
             head: the name of a head to run on the pooled vector.
             target: what the head is to give.
         """
+        if head is not None and labels is None and self.config.heads[head].get("at", "language") != "language":
+            return self._before_language(inputs or {}, head, target)
         embeds, tokens = self.embed_inputs(input_ids, slots, inputs or {})
         hidden = self.language.base_model(
             inputs_embeds=embeds, attention_mask=attention_mask, position_ids=positions(attention_mask), use_cache=False
@@ -166,12 +168,30 @@ class AllSparkModel(PreTrainedModel):
             # only the positions that are trained on meet the vocabulary: the rest would be most of the work
             picked = self.language.get_output_embeddings()(hidden[:, :-1][wanted])
             loss = F.cross_entropy(picked.float(), labels[:, 1:][wanted])
+            logits = picked
         if head is not None:
             logits = self.heads[head](pooled, next(iter(tokens.values()), None))
             if target is not None:
                 of_head = self.heads[head].loss(logits, target)  # type: ignore[operator]
                 loss = of_head if loss is None else loss + of_head
         return AllSparkOutput(loss=loss, logits=logits, pooled=pooled, last_hidden_state=hidden, tokens=tokens)
+
+    def _before_language(
+        self, inputs: dict[str, dict[str, Any] | Tokens], head: str, target: Tensor | None
+    ) -> AllSparkOutput:
+        """A head that reads the encoder or the bridge, without the language model: the mean over the modalities."""
+        if not inputs:
+            raise ValueError(f"head {head!r} reads before the language model, but the items are words alone")
+        at = self.config.heads[head]["at"]
+        tokens = {n: part if isinstance(part, Tokens) else self.encode(n, part) for n, part in inputs.items()}
+        vectors = [
+            masked_mean(part.features, part.mask) if at == "encoder" else self.bridge(name, part).mean(1)
+            for name, part in tokens.items()
+        ]
+        pooled = torch.stack(vectors).mean(0)
+        logits = self.heads[head](pooled, next(iter(tokens.values())))
+        loss = None if target is None else self.heads[head].loss(logits, target)  # type: ignore[operator]
+        return AllSparkOutput(loss=loss, logits=logits, pooled=pooled, tokens=tokens)
 
     def word_log_probabilities(self, output: AllSparkOutput, labels: Tensor) -> Tensor:
         """Mean log-probability of each row's labelled words: AllSparkOutput and (B, L) -> (B,)."""

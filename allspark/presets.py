@@ -97,13 +97,13 @@ def find(name: str | Path) -> Path:
             f"{folder} has no *.safetensors weights (other formats are not read); save or copy the model again"
         )
     for file in weights:
-        _check_safetensors(file)
+        check_safetensors(file)
     if not (folder / "tokenizer.json").is_file():
         raise WeightsNotFoundError(f"{folder} has no tokenizer.json; save or copy the model again")
     return folder
 
 
-def _check_safetensors(file: Path) -> None:
+def check_safetensors(file: Path) -> None:
     """Read the header alone and compare the length it announces with the file's."""
     size = file.stat().st_size
     with file.open("rb") as stream:

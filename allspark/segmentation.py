@@ -113,6 +113,17 @@ def windows(raster: Raster, size: int) -> Iterator[tuple[int, int, Raster]]:
                 yield row, column, replace(raster, values=raster.values[(..., *square)], valid=mask[square])
 
 
+def squares(cloud: PointCloud, side: float) -> Iterator[np.ndarray]:
+    """The points of each square of ``side`` metres, as numbers in the cloud's order; all of them where it is 0."""
+    if side <= 0:
+        yield np.arange(len(cloud.xyz))
+        return
+    cells = ((cloud.xyz[:, :2] - cloud.xyz[:, :2].min(0)) // side).astype(np.int64)
+    _, square = np.unique(cells, axis=0, return_inverse=True)
+    order = np.argsort(square.ravel(), kind="stable")
+    yield from np.split(order, np.flatnonzero(np.diff(square.ravel()[order])) + 1)
+
+
 def to_pixels(values: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> Tensor:
     """Token values on a grid -> pixels, bilinear: (N, X) -> (X, H, W)."""
     image = values.T.unflatten(-1, grid)[None]

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..items import Graph
 from ..modality import Modality, register
+from ._augment import network
 from ._sampling import ego, egos
 from ._structure import STRUCTURE, structure
 from .base import Encoder, Tokens
@@ -256,5 +257,6 @@ register(
         spread=spread,
         input={"tokens": 256},
         config={"width": 128, "rounds": 3, "depth": 2, "heads": 4, "drop_path": 0.0},
+        augment=network,
     )
 )

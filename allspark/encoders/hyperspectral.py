@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..items import Raster
 from ..modality import Modality, register
+from ._augment import spectrum
 from .base import Encoder, Tokens
 from .pixels import need_valid, one_date
 from .spectra import collate, is_spectrum, sample_of, wavelengths_of
@@ -177,5 +178,6 @@ register(
             "mlp_ratio": 4.0,
             "drop_path": 0.0,
         },
+        augment=spectrum,
     )
 )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..items import Raster
 from ..modality import Modality, register
+from ._augment import spectrum
 from .base import Encoder, Tokens
 from .pixels import is_display
 from .spectra import collate, is_spectrum, sample_of, wavelengths_of
@@ -189,5 +190,6 @@ register(
             "dn_scale": None,
         },
         config={"width": 192, "depth": 4, "heads": 3, "patch": 4, "rank": 48, "mlp_ratio": 4.0, "drop_path": 0.0},
+        augment=spectrum,
     )
 )

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..items import PointCloud
 from ..modality import Modality, register
+from ._augment import cloud
 from .base import Encoder, Tokens
 from .vit import Transformer
 
@@ -259,5 +260,6 @@ register(
         spread=spread,
         input={"points": 2048, "groups": 64, "neighbours": 32},
         config={"width": 192, "depth": 6, "heads": 6, "hidden": 128, "drop_path": 0.0},
+        augment=cloud,
     )
 )

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..items import Raster
 from ..modality import Modality, register
+from ._augment import picture
 from .base import Encoder, Tokens
 from .pixels import crop_around_valid, is_display, need_valid, one_date, resize
 from .towers import PATCHES, ForeignTower, LiteTower, build_tower, load_weights, split_tower, tower_input
@@ -177,5 +178,6 @@ register(
         },
         input_for=input_for,
         pretrained=pretrained,
+        augment=picture,
     )
 )

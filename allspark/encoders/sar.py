@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..items import POLARISATIONS, Raster
 from ..modality import Modality, register
+from ._augment import radar
 from .base import Encoder, Tokens
 from .pixels import SAR_UNITS, crop_around_valid, need_valid, one_date, resize
 from .vit import PatchTransformer
@@ -179,5 +180,6 @@ register(
         recognises=recognises,
         input={"size": 128, "mean": [-12.0, -19.0, -12.0, -19.0], "std": [5.5, 6.0, 5.5, 6.0]},
         config={"width": 192, "depth": 4, "heads": 3, "stem": [32, 64, 128], "mlp_ratio": 4.0, "drop_path": 0.0},
+        augment=radar,
     )
 )

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ..items import Table
 from ..modality import Modality, pad, register
+from ._augment import cells
 from .base import Encoder, Tokens
 from .vit import Transformer
 
@@ -177,5 +178,6 @@ register(
         collate=collate,
         input={"characters": 200},
         config={"width": 128, "depth": 3, "heads": 4, "language_width": 384, "drop_path": 0.0},
+        augment=cells,
     )
 )

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from ..items import Trajectory
 from ..modality import Modality, pad, register
+from ._augment import track
 from .base import Encoder, Tokens
 from .vit import Transformer, positions_1d
 
@@ -262,5 +263,6 @@ register(
         spread=spread,
         input={"fixes": 256},
         config={"width": 128, "depth": 4, "heads": 4, "drop_path": 0.0},
+        augment=track,
     )
 )

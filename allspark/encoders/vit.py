@@ -15,6 +15,7 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 
 def init_weights(module: nn.Module) -> None:
@@ -141,6 +142,7 @@ class Transformer(nn.Module):
     def __init__(self, width: int, depth: int, heads: int, mlp_ratio: float = 4.0, drop_path: float = 0.0) -> None:
         super().__init__()
         self.width = width
+        self.checkpointing = False  # keep only the blocks' inputs for the way back
         self.blocks = nn.ModuleList(
             Block(width, heads, mlp_ratio, drop_path * i / max(depth - 1, 1)) for i in range(depth)
         )
@@ -155,7 +157,10 @@ class Transformer(nn.Module):
             # A row of masked tokens alone would softmax over nothing; let it read its own zeros instead.
             keys = (mask | ~mask.any(1, keepdim=True))[:, None, None]
         for block in self.blocks:
-            x = block(x, keys)
+            if self.checkpointing and torch.is_grad_enabled():
+                x = checkpoint(block, x, keys, use_reentrant=False)
+            else:
+                x = block(x, keys)
         x = self.norm(x)
         return x if mask is None else x * mask[..., None].to(x.dtype)
 

@@ -19,11 +19,21 @@ KINDS: dict[str, type[nn.Module]] = {
 }
 
 
-def make_head(language_width: int, *, kind: str, **config: Any) -> nn.Module:
-    """A head of this kind; ``config`` goes to its constructor."""
+def make_head(
+    language_width: int, *, kind: str, at: str = "language", pooled_width: int | None = None, **config: Any
+) -> nn.Module:
+    """A head of this kind; ``config`` goes to its constructor.
+
+    Args:
+        language_width: H.
+        kind: one of ``KINDS``.
+        at: where the pooled vector comes from ("encoder", "bridge" or "language"); the model acts on it.
+        pooled_width: the pooled vector's width where it is not H.
+        config: of the head itself.
+    """
     if kind not in KINDS:
         raise ValueError(f"head kind {kind!r} is not known; wanted one of {', '.join(KINDS)}")
-    return KINDS[kind](language_width, **config)
+    return KINDS[kind](pooled_width or language_width, **config)
 
 
 __all__ = ["KINDS", "ClassificationHead", "RegressionHead", "SegmentationHead", "TrajectoryHead", "make_head"]

@@ -28,6 +28,11 @@ class ClassificationHead(nn.Module):
         """(B, H) -> (B, K) logits."""
         return self.linear(pooled)
 
-    def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """Cross-entropy of (B, K) logits against (B,) class numbers; -100 is left out."""
-        return F.cross_entropy(output, target)
+    def loss(
+        self, output: Tensor, target: Tensor, *, weight: Tensor | None = None, smoothing: float = 0.0
+    ) -> Tensor:
+        """Cross-entropy of (B, K) logits against (B,) class numbers; -100 is left out.
+
+        ``weight`` (K,) makes it a weighted mean over the rows; ``smoothing`` is shared among all classes.
+        """
+        return F.cross_entropy(output, target, weight=weight, label_smoothing=smoothing)

@@ -31,8 +31,13 @@ class SegmentationHead(nn.Module):
         logits = (self.tokens(tokens.features) + self.whole(pooled)[:, None]).transpose(1, 2)  # (B, K, N)
         return logits if tokens.grid is None else logits.unflatten(-1, tokens.grid)
 
-    def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """Cross-entropy against (B, N) classes, or (B, H', W') pixels to which a grid is enlarged; -100 is left out."""
+    def loss(
+        self, output: Tensor, target: Tensor, *, weight: Tensor | None = None, smoothing: float = 0.0
+    ) -> Tensor:
+        """Cross-entropy against (B, N) classes, or (B, H', W') pixels to which a grid is enlarged; -100 is left out.
+
+        ``weight`` (K,) makes it a weighted mean over the places; ``smoothing`` is shared among all classes.
+        """
         if output.ndim == 4 and output.shape[-2:] != target.shape[-2:]:
             output = F.interpolate(output, size=target.shape[-2:], mode="bilinear", align_corners=False)
-        return F.cross_entropy(output, target)
+        return F.cross_entropy(output, target, weight=weight, label_smoothing=smoothing)

@@ -1,0 +1,36 @@
+"""The frame of a moving thing: metres from its last seen fix, its way so far along the first axis."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..items import Trajectory
+
+
+def own_frame(item: Trajectory, seen: int) -> tuple[np.ndarray, np.ndarray]:
+    """A trajectory without its place and heading.
+
+    Args:
+        item: N fixes.
+        seen: how many of them, from the first, give the frame.
+
+    Returns:
+        (N, 2) metres in which the last seen fix is the origin and the first seen one lies on the negative first axis,
+        and the (2, 2) matrix that turns such metres into east and north: ``frame @ matrix.T``.
+    """
+    from .trajectory import displacements
+
+    east, north = displacements(item)
+    metres = np.concatenate([[[0.0, 0.0]], np.cumsum(np.stack([east, north], 1), 0)])
+    metres = metres - metres[seen - 1]
+    way = -metres[0]
+    length = float(np.hypot(*way))
+    c, s = (way / length) if length > 1e-3 else (1.0, 0.0)
+    matrix = np.array([[c, -s], [s, c]])
+    return metres @ matrix, matrix
+
+
+def observed(item: Trajectory, seen: int) -> Trajectory:
+    """The first ``seen`` fixes in their own frame, in metres, time from the first fix."""
+    metres, _ = own_frame(item, seen)
+    return Trajectory(metres[:seen], item.time[:seen] - item.time[0], crs="metres")

@@ -1,0 +1,46 @@
+"""Which items made the loss not a number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from .data import Batches
+from .measuring import forward
+from .sampling import Step
+from .setup import Prepared
+
+
+def blame(
+    prepared: Prepared,
+    step: Step,
+    model: nn.Module,
+    device: torch.device,
+    number: int,
+    gather: Callable[[list], list] | None,
+) -> None:
+    """Say which items of a step give a loss that is no number; raises FloatingPointError."""
+    task, examples = prepared.task, prepared.examples
+    head = model.get_base_model().heads[task.name] if prepared.head is not None else None  # type: ignore[operator]
+    data, lines = Batches(examples, []), []
+    model.eval()
+    with torch.no_grad():
+        for row in step.rows:
+            sample, target = examples[row]
+            collated = data.collate([{name: sample[name] for name in step.modalities}], [target])
+            loss, count, _, _ = forward(model, task, head, collated, [target], device, None)
+            if not bool(torch.isfinite(loss / count)):
+                source = examples.rows[examples.facts[row].row]
+                lines.append(f"line {source.line} ({', '.join(str(v)[:80] for v in source.inputs.values())})")
+    lines = gather(lines) if gather is not None else lines
+    if len(lines) >= len(step.rows) or not lines:
+        raise FloatingPointError(
+            f"the loss is no number at step {number + 1} ({'; '.join(lines[:5]) or 'no single item is to blame'}); the "
+            "weights have left their range: lower --lr, or use --precision no"
+        )
+    raise FloatingPointError(
+        f"the loss is no number at step {number + 1} because of {'; '.join(lines[:5])}; look at these items, mend or "
+        "drop them"
+    )
