@@ -162,8 +162,9 @@ def test_long_series_are_thinned_by_averaging(tmp_path: Path) -> None:
     item = found["test"][0].item
     assert isinstance(item, Raster)
     assert item.values.shape == (15, 3, 1, 1)
-    np.testing.assert_allclose(item.values[0, :, 0, 0], [4.5, 1004.5, 2004.5])
-    np.testing.assert_allclose(item.values[-1, 0, 0, 0], np.arange(140, 149).mean())
+    assert item.units == "reflectance"
+    np.testing.assert_allclose(1_000 * item.values[0, :, 0, 0], [4.5, 1004.5, 2004.5], rtol=1e-5)
+    np.testing.assert_allclose(1_000 * item.values[-1, 0, 0, 0], np.arange(140, 149).mean(), rtol=1e-5)
 
 
 def test_a_window_shows_nothing_of_another_block() -> None:

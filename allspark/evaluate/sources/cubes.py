@@ -21,7 +21,9 @@ HOUSTON_BLOCK = 16  # pixels: classes lie in patches, so larger blocks would lea
 HOUSTON_BANDS = (0.38, 1.05, 48)
 PURITY = 0.75  # share of the label pixels under one hyperspectral pixel
 HOUSTON_TINY = (4, 8)  # classes of fewer than ten windows: nothing can be split
+HOUSTON_SCALE = 10_000  # not stated by the file
 JASPER_BLOCK = 20
+JASPER_SCALE = 5_000
 JASPER_PURE = 0.8
 AVIRIS = (0.38, 2.5, 224)  # nominal centres; the file says which of the 224 channels it kept
 # NEON's channels of 5 nm in three runs between the water bands; the runs' lengths show as jumps in the mean spectrum
@@ -55,15 +57,17 @@ def window(cube: np.ndarray, row: int, column: int, block: int, size: int = WIND
     return pixels, valid
 
 
-def _window(cube: np.ndarray, wavelengths: np.ndarray, units: str, row: int, column: int, block: int) -> Raster:
+def _window(cube: np.ndarray, wavelengths: np.ndarray, scale: float, row: int, column: int, block: int) -> Raster:
     pixels, valid = window(cube, row, column, block)
-    if units == "reflectance":
-        pixels = pixels.astype(np.float32) / 5_000
-    return Raster(pixels, units=units, wavelengths=wavelengths, valid=valid)
+    return Raster(pixels.astype(np.float32) / scale, units="reflectance", wavelengths=wavelengths, valid=valid)
 
 
 def houston(path: Path) -> Iterator[Entry]:
-    """Houston 2018: windows around pixels of one class, split by 16-pixel blocks (a third to test)."""
+    """Houston 2018: windows around pixels of one class, split by 16-pixel blocks (a third to test).
+
+    The file states no units. Its numbers become relative reflectance by one constant for the whole scene, so that a
+    dark roof stays darker than a bright one.
+    """
     arrays = mat(zipfile.ZipFile(path / HOUSTON.files[0]), "houston_dataset.mat")
     cube = np.ascontiguousarray(arrays["hyprImg"].transpose(2, 0, 1))
     finer = arrays["clasLabs"].shape[0] // cube.shape[1]  # labels lie on a grid four times as fine
@@ -76,7 +80,7 @@ def houston(path: Path) -> Iterator[Entry]:
         if label in (0, *HOUSTON_TINY) or counts[label] < PURITY * finer * finer:
             continue
         group = f"{row // HOUSTON_BLOCK}-{column // HOUSTON_BLOCK}"
-        make = partial(_window, cube, wavelengths, "dn", int(row), int(column), HOUSTON_BLOCK)
+        make = partial(_window, cube, wavelengths, HOUSTON_SCALE, int(row), int(column), HOUSTON_BLOCK)
         yield Entry(make, f"class {label}", group, split_of(group, test=0.35, salt="0"))
 
 
@@ -92,7 +96,7 @@ def jasper(path: Path) -> Iterator[Entry]:
     wavelengths = np.linspace(*AVIRIS)[kept]
     for row, column in np.argwhere(shares.max(0) > JASPER_PURE):
         group = f"{row // JASPER_BLOCK}-{column // JASPER_BLOCK}"
-        make = partial(_window, cube, wavelengths, "reflectance", int(row), int(column), JASPER_BLOCK)
+        make = partial(_window, cube, wavelengths, JASPER_SCALE, int(row), int(column), JASPER_BLOCK)
         yield Entry(make, names[int(shares[:, row, column].argmax())], group, split_of(group, val=0.2))
 
 

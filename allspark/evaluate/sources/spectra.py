@@ -24,11 +24,10 @@ CELL = 5_000.0  # metres; patches of one cell share a group
 
 SLUM_BANDS = ("B02", "B03", "B04", "B8A")
 CROP_BANDS = ("B06", "B07", "B08", "B8A", "B11", "B12")
-CROP_FILE = (
-    "Random_Pixels/Merged_Sets/Multipixels/420SamplesPrClassBandset_Multipixels_Random_0805_1104_1509_1903.csv"
-)
+CROP_FILE = "Random_Pixels/Merged_Sets/Multipixels/420SamplesPrClassBandset_Multipixels_Random_0805_1104_1509_1903.csv"
 CROP_DATES = ("2016-04-11", "2016-05-08")
 MSS_WAVELENGTHS = (0.55, 0.65, 0.75, 0.95)
+FORMOSAT2_SCALE = 1_000  # not stated; it makes the mean near infrared 0.23 and the mean red 0.08
 FORMOSAT2 = {"nir": 0.83, "red": 0.66, "green": 0.56}
 NEIGHBOURS = 10  # dates of the 2-day grid that are averaged into one: 149 -> 15
 
@@ -74,7 +73,9 @@ def statlog(path: Path) -> Iterator[Entry]:
 
 
 def _mss(pixels: np.ndarray) -> Raster:
-    return Raster(pixels.astype(np.uint8), units="dn", wavelengths=np.array(MSS_WAVELENGTHS), gsd=80.0)
+    # counts of eight bits, alike in all rows: as "dn" each patch would be scaled by itself, and wet soil told from dry
+    # by colour alone
+    return Raster(pixels.astype(np.uint8), units="uint8", wavelengths=np.array(MSS_WAVELENGTHS), gsd=80.0)
 
 
 def crops(path: Path) -> Iterator[Entry]:
@@ -114,8 +115,9 @@ def _series(series: np.ndarray) -> Raster:
     means = np.add.reduceat(series, starts) / sizes[:, None]
     # the data do not say in which year or on which day the grid starts: no time is given rather than a guessed one
     return Raster(
-        means[:, :, None, None], units="dn", bands=tuple(FORMOSAT2), wavelengths=np.array(list(FORMOSAT2.values()))
-    )
+        means[:, :, None, None] / FORMOSAT2_SCALE, units="reflectance", bands=tuple(FORMOSAT2),
+        wavelengths=np.array(list(FORMOSAT2.values())),
+    )  # fmt: skip
 
 
 def eurosat(path: Path) -> Iterator[Entry]:
