@@ -1,0 +1,270 @@
+"""The training loop: one task per step, drawn by temperature; ranks learn first; a run that was killed goes on bit
+for bit.
+
+Everything that is drawn in a step depends on the seed and the step's number alone, so a checkpoint needs no random
+state. On several processes every one draws the same task and windows of its own, and gradients are averaged by hand:
+a step touches one task's parts, the others keep ``grad = None``, and AdamW leaves them, momentum included, as they
+are. (A wrapper for distributed training would want every parameter in every step, and zero gradients would let
+momentum move idle tasks.)
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .baselines import shared_linear_map
+from .batches import random_batch
+from .checkpoints import load_checkpoint, save_checkpoint
+from .model import UniSTD
+from .ranks import budget_loss, clamp_ranks, freeze_ranks, learning_ranks, total_rank
+from .score import autocast, device_of, model_forecast, score
+from .series import Series
+
+
+@dataclass(frozen=True)
+class Training:
+    """How to train.
+
+    Attributes:
+        steps: of the optimiser, over all tasks.
+        lr: the highest learning rate.
+        weight_decay: on matrices.
+        tokens: about so many tokens a step; a task's batch is this over its tokens, from 2 to ``most`` windows.
+        most: windows of a batch.
+        temperature: tasks are drawn by (training windows) ** (1 / temperature); 1 is by size, large is evenly.
+        rank_share: of the steps during which ranks learn; then they are rounded and frozen.
+        rank_travel: units that a rank can move in that time.
+        budget_weight: β of the rank budget.
+        clip: of the gradient's norm.
+        seed: of everything drawn.
+        save_every: steps between checkpoints.
+        check_every: steps between looks at the validation part.
+        check_windows: of each task at such a look.
+    """
+
+    steps: int = 1000
+    lr: float = 1e-3
+    weight_decay: float = 0.05
+    tokens: int = 2048
+    most: int = 16
+    temperature: float = 2.0
+    rank_share: float = 0.15
+    rank_travel: float = 4.0
+    budget_weight: float = 0.1
+    clip: float = 1.0
+    seed: int = 0
+    save_every: int = 200
+    check_every: int = 500
+    check_windows: int = 16
+
+
+Reduce = Callable[[Tensor], Tensor]
+
+
+def parameter_groups(model: nn.Module, settings: Training) -> list[dict[str, Any]]:
+    """Matrices with decay, the rest without, ranks with a rate of their own."""
+    ranks = {id(p) for p in learning_ranks(model)}
+    learning = [p for p in model.parameters() if p.requires_grad]
+    rank_steps = max(settings.rank_share * settings.steps, 1)
+    groups = [
+        {
+            "params": [p for p in learning if p.ndim > 1 and id(p) not in ranks],
+            "base": settings.lr,
+            "weight_decay": settings.weight_decay,
+        },
+        {
+            "params": [p for p in learning if p.ndim <= 1 and id(p) not in ranks],
+            "base": settings.lr,
+            "weight_decay": 0.0,
+        },
+        {
+            "params": [p for p in learning if id(p) in ranks],
+            "base": settings.rank_travel / rank_steps,  # Adam moves a number by at most about its rate in a step
+            "weight_decay": 0.0,
+        },
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def rate(progress: float, warmup: float = 0.03) -> float:
+    """Linear warm-up, then half a cosine down to 1 %."""
+    if progress < warmup:
+        return max(progress / warmup, 0.02)
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
+
+
+def random_of(seed: int, step: int, process: int = 0) -> torch.Generator:
+    """The random numbers of one step of one process."""
+    return torch.Generator().manual_seed((seed * 1_000_003 + step) * 64 + process)
+
+
+def batch_size(model: UniSTD, name: str, settings: Training) -> int:
+    """Windows of a batch of this task."""
+    grid = model.task_parts(name).grid
+    return max(2, min(settings.most, round(settings.tokens / (grid[0] * grid[1]))))
+
+
+def masked_mse(output: Tensor, wanted: Tensor, known: Tensor) -> Tensor:
+    """Mean squared error over known values; 0 where nothing is known."""
+    error = torch.where(known, output - wanted, 0.0)
+    return (error**2).sum() / known.sum().clamp(min=1)
+
+
+@torch.no_grad()
+def start_from_data(model: UniSTD, series: Mapping[str, Series]) -> None:
+    """Set linear paths to their least squares fit and sensor networks to their adjacency, before the first step."""
+    for name, data in series.items():
+        parts = model.task_parts(name)
+        if data.task.graph:
+            if data.adjacency is None:
+                raise ValueError(f"task {name!r} is a sensor network without adjacency; give Series(adjacency=…)")
+            parts.stem.adjacency.copy_(data.adjacency)  # type: ignore[operator, union-attr]
+        if parts.linear is not None:
+            weight, bias = shared_linear_map(data)
+            parts.linear.map.weight.copy_(weight)
+            parts.linear.map.bias.copy_(bias)
+
+
+def validation(model: UniSTD, series: Mapping[str, Series], windows: int) -> dict[str, float]:
+    """Task -> nrmse on its validation part."""
+    found = {}
+    for name, data in series.items():
+        found[name] = score(model_forecast(model, data, name), data, "validation", windows, pictures=False)["nrmse"]
+    return found
+
+
+def fit(
+    model: UniSTD,
+    series: Mapping[str, Series],
+    settings: Training,
+    folder: Path | None = None,
+    *,
+    say: Callable[[str], None] | None = None,
+    process: int = 0,
+    average: Callable[[Tensor], Tensor] | None = None,
+    stop_at: int | None = None,
+) -> dict[str, Any]:
+    """Train a model on its tasks.
+
+    Args:
+        model: with parts for every task; trained in place. The weights that end in it are those of the look at the
+            validation part with the least mean nrmse.
+        series: task -> data.
+        settings: see ``Training``.
+        folder: of the checkpoint and ``log.jsonl``; a checkpoint in it is gone on from. None keeps nothing.
+        say: called with a line of progress now and then.
+        process: this process among several.
+        average: averages a tensor over processes.
+        stop_at: stop after this step, as if killed; for tests.
+
+    Returns:
+        {"step", "seconds", "best_step", "validation": {task: nrmse}, "history": [...], "seconds_by_task": {...}}.
+
+    Raises:
+        ValueError: a task without windows in its training or validation part, or a loss that is not finite.
+        FloatingPointError: the loss stopped being a number.
+    """
+    names = list(series)
+    windows = {name: data.starts("train") for name, data in series.items()}
+    for data in series.values():
+        data.starts("validation")  # an empty part is an error now, not after hours
+    chances = torch.tensor([len(windows[name]) ** (1 / settings.temperature) for name in names], dtype=torch.float64)
+    budget = float(total_rank(model).detach()) if learning_ranks(model) else 0.0
+    optimiser = torch.optim.AdamW(parameter_groups(model, settings), lr=settings.lr, betas=(0.9, 0.98))
+    facts: dict[str, Any] = {
+        "step": 0, "seconds": 0.0, "frozen": not learning_ranks(model), "budget": budget, "best": None, "best_step": 0,
+        "history": [], "seconds_by_task": dict.fromkeys(names, 0.0), "steps_by_task": dict.fromkeys(names, 0),
+        "settings": asdict(settings),
+    }  # fmt: skip
+    checkpoint, best_path = (folder / "checkpoint.safetensors", folder / "best.safetensors") if folder else (None, None)
+    best_weights: dict[str, Tensor] | None = None
+    if checkpoint is not None and checkpoint.exists():
+        facts = load_checkpoint(checkpoint, model, optimiser)
+        if facts["settings"] != asdict(settings):
+            raise ValueError(f"{checkpoint} is of a run with other settings; give the same ones, or another folder")
+        if facts["frozen"]:
+            freeze_ranks(model)
+    else:
+        start_from_data(model, series)
+    device, last, sums = device_of(model), time.perf_counter(), dict.fromkeys(names, (0.0, 0))
+    model.train()
+    while facts["step"] < settings.steps and facts["step"] != stop_at:
+        step = facts["step"]
+        if not facts["frozen"] and step >= settings.rank_share * settings.steps:
+            freeze_ranks(model)
+            facts["frozen"] = True
+        chosen = names[int(torch.multinomial(chances, 1, generator=random_of(settings.seed, step, 63)))]
+        data = series[chosen]
+        batch = random_batch(
+            data, windows[chosen], batch_size(model, chosen, settings), random_of(settings.seed, step, process)
+        )
+        for group in optimiser.param_groups:
+            group["lr"] = group["base"] * rate(step / settings.steps)
+        parts = batch.prepared
+        with autocast(device):
+            output = model(chosen, parts.frames.to(device), parts.known.to(device), parts.calendar.to(device))
+        loss = masked_mse(output.float(), batch.wanted.to(device), batch.targets_known.to(device))
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"the loss of {chosen!r} is {loss.item()} at step {step}; lower the learning rate")
+        sums[chosen] = (sums[chosen][0] + loss.item(), sums[chosen][1] + 1)
+        if not facts["frozen"]:
+            loss = loss + settings.budget_weight * budget_loss(model, facts["budget"])
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        touched = [p for p in model.parameters() if p.grad is not None]
+        if average is not None:
+            for p in touched:
+                p.grad = average(p.grad)
+        nn.utils.clip_grad_norm_(touched, settings.clip)
+        optimiser.step()
+        clamp_ranks(model)
+        now = time.perf_counter()
+        facts["seconds"] += now - last
+        facts["seconds_by_task"][chosen] += now - last
+        facts["steps_by_task"][chosen] += 1
+        facts["step"], last = step + 1, now
+        if facts["step"] % settings.check_every == 0 or facts["step"] == settings.steps:
+            found = validation(model, series, settings.check_windows)
+            mean = sum(found.values()) / len(found)
+            losses = {name: total / count for name, (total, count) in sums.items() if count}
+            facts["history"].append({
+                "step": facts["step"], "seconds": round(facts["seconds"], 1), "validation": found, "loss": losses,
+                "rank": float(total_rank(model).detach()) if facts["budget"] else 0.0,
+            })  # fmt: skip
+            if facts["best"] is None or mean < facts["best"]:
+                facts["best"], facts["best_step"] = mean, facts["step"]
+                best_weights = {key: value.detach().clone() for key, value in model.state_dict().items()}
+                if best_path is not None and process == 0:
+                    save_checkpoint(best_path, model, torch.optim.SGD(model.parameters(), lr=0.0), {"step": step + 1})
+            if say is not None:
+                say(f"step {facts['step']}/{settings.steps} {facts['seconds']:.0f} s, validation nrmse {mean:.4f}, "
+                    + ", ".join(f"{name} {value:.3f}" for name, value in found.items()))  # fmt: skip
+            if folder is not None and process == 0:
+                _append(folder / "log.jsonl", facts["history"][-1])
+            sums, last = dict.fromkeys(names, (0.0, 0)), time.perf_counter()
+        if checkpoint is not None and process == 0 and facts["step"] % settings.save_every == 0:
+            save_checkpoint(checkpoint, model, optimiser, facts)
+            last = time.perf_counter()
+    if checkpoint is not None and process == 0:
+        save_checkpoint(checkpoint, model, optimiser, facts)
+    if facts["step"] == settings.steps:
+        if best_weights is None and best_path is not None and best_path.exists():
+            load_checkpoint(best_path, model, None)
+        elif best_weights is not None:
+            model.load_state_dict(best_weights)
+    model.eval()
+    return facts
+
+
+def _append(path: Path, line: dict[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")

@@ -1,0 +1,158 @@
+"""UniSTD (Tang et al., CVPR 2025, arXiv 2503.20748): one frozen trunk, adapted jointly to many forecasting tasks.
+
+    frames (B, T_in, C_in, H, W)
+      stem of the task        convolutions per frame, time folded into channels      (B, N, D)
+      + positions, places, calendar
+      trunk                   frozen ViT blocks, RA-MoE on q, k, v, o, temporal module after each
+      decoder of the task     time unfolded, transposed convolutions, skip           (B, T_out, C_out, H, W)
+      + linear path           a map from input frames to output frames, alike for all places
+
+No forecast frame is fed back. What is ours and not the paper's: the linear path (it starts as persistence, or as the
+least squares fit that ``baselines`` finds), the phase of the calendar, and features of a fixed grid's places (all by
+record).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..encoders.vit import positions_2d
+from .config import UniSTDConfig
+from .normalise import calendar_size
+from .stems import GraphDecoder, GraphStem, GridDecoder, GridStem
+from .tasks import Task
+from .trunk import adapt_trunk, fill_trunk, plain_trunk
+
+
+class LinearPath(nn.Module):
+    """Each output frame and channel as one linear function of a place's input frames and channels."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        self.frames, self.targets = task.frames_out, len(task.targets)
+        channels = len(task.channels)
+        self.map = nn.Linear(task.frames_in * channels, task.frames_out * self.targets)
+        nn.init.zeros_(self.map.weight)
+        nn.init.zeros_(self.map.bias)
+        with torch.no_grad():
+            for target, name in enumerate(task.targets):
+                if name in task.channels:
+                    last = (task.frames_in - 1) * channels + task.channels.index(name)
+                    self.map.weight[target :: self.targets, last] = 1.0  # persistence
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """(B, T_in, C_in, H, W) -> (B, T_out, C_out, H, W)."""
+        x = self.map(frames.flatten(1, 2).movedim(1, -1)).movedim(-1, 1)
+        return x.unflatten(1, (self.frames, self.targets))
+
+
+class TaskParts(nn.Module):
+    """What one task has of its own: stem, decoder, linear path, calendar, places.
+
+    Args:
+        task: its record.
+        width: D of the trunk.
+        linear: with a linear path?
+    """
+
+    def __init__(self, task: Task, width: int, linear: bool = True) -> None:
+        super().__init__()
+        self.task = task
+        self.stem = GraphStem(task, width) if task.graph else GridStem(task, width)
+        self.decoder = GraphDecoder(task, width) if task.graph else GridDecoder(task, width)
+        self.linear = LinearPath(task) if linear else None
+        self.calendar = (
+            nn.Sequential(nn.Linear(calendar_size(task), width), nn.SiLU(), nn.Linear(width, width))
+            if task.periods
+            else None
+        )
+        self.grid = (-(-task.size[0] // task.stride), -(-task.size[1] // task.stride)) if not task.graph else task.size
+        self.places = nn.Embedding(self.grid[0] * self.grid[1], width) if task.places else None
+        if self.places is not None:
+            nn.init.normal_(self.places.weight, std=0.02)
+
+    def codes(self, grid: tuple[int, int], width: int, calendar: Tensor) -> Tensor:
+        """What is added to the tokens: (B or 1, h · w, D) of position, place and calendar."""
+        codes = (
+            calendar.new_zeros(1, grid[0] * grid[1], width)
+            if self.task.graph  # the order of sensors means nothing
+            else positions_2d(*grid, width, calendar.device)[None]
+        )
+        if self.places is not None:
+            table = self.places.weight
+            if grid != self.grid:  # another extent than in training: the nearest that can be said of its places
+                shaped = table.T.reshape(1, width, *self.grid)
+                table = F.interpolate(shaped, grid, mode="bilinear", align_corners=False)[0].flatten(1).T
+            codes = codes + table
+        if self.calendar is not None:
+            known = calendar.abs().sum(1, keepdim=True) > 0  # (B, 1); an unknown instant adds nothing
+            codes = codes + (self.calendar(calendar) * known)[:, None]
+        return codes
+
+
+class UniSTD(nn.Module):
+    """One trunk, many tasks.
+
+    Args:
+        config: with its tasks' records.
+        blocks: pretrained blocks of the trunk (``trunk.encoder_blocks``, ``trunk.vit_blocks``), else random ones.
+        seed: of the random weights; torch's own random state is left as it was.
+    """
+
+    def __init__(self, config: UniSTDConfig, blocks: Sequence[dict[str, Tensor]] | None = None, seed: int = 0) -> None:
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.config = config
+            trunk = plain_trunk(config)
+            if blocks:
+                fill_trunk(trunk, list(blocks))
+            self.trunk = adapt_trunk(trunk, config)
+            self.parts = nn.ModuleDict(
+                {name: TaskParts(task, config.width, config.linear) for name, task in config.tasks.items()}
+            )
+
+    def task_parts(self, name: str) -> TaskParts:
+        """What belongs to one task; ValueError lists the known ones."""
+        if name not in self.parts:
+            raise ValueError(f"there is no task {name!r}; wanted one of {', '.join(self.parts)}; adapt() adds your own")
+        parts: TaskParts = self.parts[name]  # type: ignore[assignment]
+        return parts
+
+    def forward(self, name: str, frames: Tensor, known: Tensor, calendar: Tensor) -> Tensor:
+        """Forecast one batch of one task, normalised (``normalise.prepare`` and ``restore``).
+
+        Args:
+            name: of the task.
+            frames: (B, T_in, C_in, H, W), finite.
+            known: likewise, bool.
+            calendar: (B, F); zeros where the instant is not known.
+
+        Returns:
+            (B, T_out, C_out, H, W).
+
+        Raises:
+            ValueError: an unknown task, or another number of frames or channels than its record says.
+        """
+        parts = self.task_parts(name)
+        task = parts.task
+        if frames.ndim != 5 or frames.shape[1:3] != (task.frames_in, len(task.channels)):
+            raise ValueError(
+                f"a batch of shape {tuple(frames.shape)} came for {name!r}; wanted (B, {task.frames_in}, "
+                f"{len(task.channels)}, H, W): {task.frames_in} frames of {', '.join(task.channels)}"
+            )
+        tokens, grid, fine = parts.stem(frames, known)
+        tokens = tokens + parts.codes(grid, tokens.shape[-1], calendar).to(tokens.dtype)
+        for block in self.trunk:
+            tokens = block(tokens)
+        size = (frames.shape[-2], frames.shape[-1])
+        output = parts.decoder(tokens, grid, fine, size)
+        return output if parts.linear is None else output + parts.linear(frames)
+
+    def learning(self) -> list[tuple[str, nn.Parameter]]:
+        """(name, parameter) of everything that learns."""
+        return [(name, p) for name, p in self.named_parameters() if p.requires_grad]
