@@ -28,9 +28,7 @@ class ClassificationHead(nn.Module):
         """(B, H) -> (B, K) logits."""
         return self.linear(pooled)
 
-    def loss(
-        self, output: Tensor, target: Tensor, *, weight: Tensor | None = None, smoothing: float = 0.0
-    ) -> Tensor:
+    def loss(self, output: Tensor, target: Tensor, *, weight: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
         """Cross-entropy of (B, K) logits against (B,) class numbers; -100 is left out.
 
         ``weight`` (K,) makes it a weighted mean over the rows; ``smoothing`` is shared among all classes.

@@ -17,10 +17,13 @@ class SegmentationHead(nn.Module):
         language_width: H.
         labels: the K class names.
         width: D, the encoder's width.
+        window: metres of the squares that clouds are cut into; 0 for whole ones. Kept here because answers must be
+            read as they were learnt.
     """
 
-    def __init__(self, language_width: int, *, labels: Sequence[str], width: int) -> None:
+    def __init__(self, language_width: int, *, labels: Sequence[str], width: int, window: float = 0.0) -> None:
         super().__init__()
+        self.window = window
         if len(labels) < 2:
             raise ValueError(f"a segmentation head came with {len(labels)} labels; wanted at least 2")
         self.tokens = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, len(labels)))
@@ -31,9 +34,7 @@ class SegmentationHead(nn.Module):
         logits = (self.tokens(tokens.features) + self.whole(pooled)[:, None]).transpose(1, 2)  # (B, K, N)
         return logits if tokens.grid is None else logits.unflatten(-1, tokens.grid)
 
-    def loss(
-        self, output: Tensor, target: Tensor, *, weight: Tensor | None = None, smoothing: float = 0.0
-    ) -> Tensor:
+    def loss(self, output: Tensor, target: Tensor, *, weight: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
         """Cross-entropy against (B, N) classes, or (B, H', W') pixels to which a grid is enlarged; -100 is left out.
 
         ``weight`` (K,) makes it a weighted mean over the places; ``smoothing`` is shared among all classes.

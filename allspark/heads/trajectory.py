@@ -17,10 +17,14 @@ class TrajectoryHead(nn.Module):
         steps: T.
         modes: K.
         scale: metres that one unit of the network's output means.
+        observe: fixes that are seen before; kept here because answers must be read as they were learnt.
     """
 
-    def __init__(self, language_width: int, *, steps: int = 12, modes: int = 20, scale: float = 1.0) -> None:
+    def __init__(
+        self, language_width: int, *, steps: int = 12, modes: int = 20, scale: float = 1.0, observe: int = 8
+    ) -> None:
         super().__init__()
+        self.observe = observe
         self.steps, self.modes, self.scale = steps, modes, scale
         self.mode = nn.Embedding(modes, language_width)
         self.futures = nn.Sequential(
