@@ -39,11 +39,22 @@ def photometric(sample: Sample, random: torch.Generator) -> Sample:
     return out
 
 
-def smaller(sample: Sample, size: int) -> Sample:
-    """A picture resampled to fewer pixels a side."""
-    pixels = torch.nn.functional.interpolate(sample["pixels"].float()[None], size=(size, size), mode="area")[0]
-    valid = torch.nn.functional.interpolate(sample["valid"][None, None].float(), size=(size, size), mode="area")
+def fewer_pixels(sample: Sample, random: torch.Generator) -> Sample:
+    """A picture resampled to 96 pixels a side: 1.7 times as many pictures a second as at 128."""
+    pixels = torch.nn.functional.interpolate(sample["pixels"].float()[None], size=(96, 96), mode="area")[0]
+    valid = torch.nn.functional.interpolate(sample["valid"][None, None].float(), size=(96, 96), mode="area")
     return {**sample, "pixels": pixels, "valid": valid[0, 0] > 0.5}
+
+
+def fewer_groups(sample: Sample, random: torch.Generator) -> Sample:
+    """Five of eight of a cloud's groups and three of four of their points: half the work, and a part is hidden."""
+    groups, points = sample["points"].shape[:2]
+    kept = torch.randperm(groups, generator=random)[: groups * 5 // 8]
+    near = torch.randperm(points, generator=random)[: points * 3 // 4]
+    if not sample["valid"][kept].any():  # a cloud of few points: the other groups are copies
+        kept[0] = int(sample["valid"].nonzero()[0])
+    out = {key: sample[key][kept] for key in ("points", "centres", "valid")}
+    return {**sample, **out, "points": out["points"][:, near]}
 
 
 def speckle(sample: Sample, random: torch.Generator) -> Sample:
@@ -99,4 +110,10 @@ AUGMENT: dict[str, Callable[[Sample, torch.Generator], Sample]] = {
     "multispectral": spectral,
     "hyperspectral": spectral,
     "point_cloud": upright_turn,
+}
+
+# modality -> what makes its samples cheaper, and for which first part of a training
+CHEAPER: dict[str, tuple[Callable[[Sample, torch.Generator], Sample], float]] = {
+    "rgb": (fewer_pixels, 0.6),
+    "point_cloud": (fewer_groups, 0.8),
 }

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from augment import AUGMENT, smaller
+from augment import AUGMENT, CHEAPER
 from packed import Packed, full
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -20,8 +20,6 @@ from torch import Tensor, nn
 
 LOG_EVERY = 50
 SAVE_EVERY = 90.0  # seconds of training
-SMALL = {"rgb": 96}  # pixels per side in the first part of a training: 1.7 times as many pictures a second as 128
-SMALL_UNTIL = 0.6  # of the training
 
 
 def by_class(source: Packed) -> dict[str, list[int]]:
@@ -121,7 +119,7 @@ def run(
         lr: the highest learning rate.
         seed: of everything drawn.
         slow: (part of a name, factor): parameters that were trained before learn slower.
-        augment: change samples as ``AUGMENT`` says for their modality, smaller at first as ``SMALL`` says.
+        augment: change samples as ``AUGMENT`` says for their modality, at first made cheaper as ``CHEAPER`` says.
         twice: half as many items, each drawn twice, so that the halves of a batch are two views of the same items.
 
     Returns:
@@ -135,6 +133,7 @@ def run(
     rows = [by_class(source) for source in sources]
     weights = torch.tensor([len(source.samples) ** 0.5 for source in sources])
     change = AUGMENT.get(sources[0].modality) if augment else None
+    cheaper, until = CHEAPER.get(sources[0].modality, (None, 0.0)) if augment else (None, 0.0)
     budget, saved, last = minutes * 60, facts["seconds"], time.perf_counter()
     sums, count = [0.0, 0.0], 0
     model.train()
@@ -145,8 +144,8 @@ def run(
         if change is not None:
             samples = [change(sample, random) for sample in samples]
         progress = facts["seconds"] / budget
-        if augment and progress < SMALL_UNTIL and sources[0].modality in SMALL:
-            samples = [smaller(sample, SMALL[sources[0].modality]) for sample in samples]
+        if cheaper is not None and progress < until:
+            samples = [cheaper(sample, random) for sample in samples]
         for group in optimiser.param_groups:
             group["lr"] = group["base"] * rate(progress)
         loss, accuracy = step(sources[chosen], samples, picks, random)

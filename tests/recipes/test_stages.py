@@ -9,7 +9,7 @@ import pytest
 import torch
 import training
 import words_stage
-from augment import AUGMENT, smaller
+from augment import AUGMENT, CHEAPER
 from torch import nn
 from warm_start import load_warm_start
 
@@ -134,15 +134,25 @@ def test_classes_are_left_out_of_a_source_with_their_samples():
     assert len(left.samples) == len(left.labels) == whole.labels.count("b")
 
 
-def test_smaller_pictures_keep_their_mean_and_their_invalid_part():
-    valid = torch.ones(32, 32, dtype=torch.bool)
-    valid[:, :16] = False
-    sample = {"pixels": torch.rand(3, 32, 32).half(), "valid": valid}
-    small = smaller(sample, 16)
-    assert small["pixels"].shape == (3, 16, 16)
-    assert small["valid"].shape == (16, 16)
+def test_cheaper_pictures_keep_their_mean_and_their_invalid_part():
+    valid = torch.ones(128, 128, dtype=torch.bool)
+    valid[:, :64] = False
+    sample = {"pixels": torch.rand(3, 128, 128).half(), "valid": valid}
+    small = CHEAPER["rgb"][0](sample, torch.Generator())
+    assert small["pixels"].shape == (3, 96, 96)
+    assert small["valid"].shape == (96, 96)
     assert small["valid"].float().mean() == 0.5
     assert abs(float(small["pixels"].mean() - sample["pixels"].float().mean())) < 1e-3
+
+
+def test_a_cheaper_cloud_keeps_groups_with_their_own_centres():
+    points = torch.arange(64.0)[:, None, None].expand(64, 32, 5).clone()
+    sample = {"points": points, "centres": points[:, 0, :3], "valid": torch.ones(64, dtype=torch.bool), "scale": 1}
+    few = CHEAPER["point_cloud"][0](sample, torch.Generator().manual_seed(0))
+    assert few["points"].shape == (40, 24, 5)
+    assert torch.equal(few["points"][:, 0, :3], few["centres"])
+    assert few["centres"][:, 0].unique().numel() == 40
+    assert few["scale"] == 1
 
 
 def test_questions_are_answered_rightly():
