@@ -2,7 +2,9 @@
 
 Bridges and prompts are done; now the language model's layers and head learn to answer, in words, questions about items
 of every modality that has class names. What must not change is held in place by the model as it was: the pooled vectors
-of items and of texts are pulled to those of a frozen copy (1 - cosine). Embeddings stay as they are.
+of items and of texts are pulled to those of a frozen copy (1 - cosine). Embeddings stay as they are. Two modalities in
+one sequence are drawn as well: their pooled vector is pulled to the mean of what the frozen copy makes of each alone,
+so that items of one place can be read together though few places have both.
 
     python recipes/allspark-base/words_stage.py --data DIR --out runs/base --minutes 6
 """
@@ -18,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from bridge_stage import QUESTIONS, keep_tokens
 from finish import assemble
-from packed import Packed, read
+from packed import Packed, full, read
 from torch import Tensor, nn
 from training import autocast, run
 
@@ -30,6 +32,7 @@ from allspark.modality import pad
 from allspark.model import positions
 
 HOLD_WEIGHT = 10.0  # of 1 - cosine to the vectors before: a hundredth of a cosine weighs as much as a tenth of a nat
+TOGETHER = 0.25  # of the steps also read two modalities in one sequence
 PER_SOURCE = 600
 ASKED = 0.75  # of the batches come with a question; in the others the words follow the item at once
 OPEN, EITHER = 0.6, 0.25  # of the questions: "what is this?", "is this A or B?"; the rest "is this A?"
@@ -46,6 +49,7 @@ class Speaker(nn.Module):
         self.language = spark.model.language
         for name, parameter in self.language.named_parameters():
             parameter.requires_grad_("embed_tokens" not in name)
+        self.sources = [s for s in sources if "features" in s.samples[0]]
         self.names = {s.source: s.names for s in sources}
         self.texts = sorted({name for s in SOURCES.values() for names in s.labels.values() for name in names})
 
@@ -53,7 +57,7 @@ class Speaker(nn.Module):
         self, source: Packed, samples: list[dict[str, Any]], rows: list[int], random: torch.Generator
     ) -> tuple[Tensor, float]:
         """Next-token loss on the answers, plus what holds the vectors; the share of words that are right."""
-        model, processor = self.spark.model, self.spark.processor
+        processor = self.spark.processor
         names = {names[0] for names in self.names[source.source].values() if names}
         answers = [self.names[source.source][source.labels[i]][0] for i in rows]
         asked = None
@@ -71,20 +75,51 @@ class Speaker(nn.Module):
         picks = torch.randint(len(self.texts), (48,), generator=random).tolist()
         texts = processor.words([self.texts[i] for i in picks])
         with autocast():
-            embeds, _ = model.embed_inputs(batch["input_ids"], batch["slots"], inputs)
-            given = {"attention_mask": batch["attention_mask"], "position_ids": positions(batch["attention_mask"])}
-            hidden = self.language.base_model(inputs_embeds=embeds, use_cache=False, **given).last_hidden_state
+            hidden = self.read(self.language, batch, inputs)
             with torch.no_grad():
-                was = self.before.base_model(inputs_embeds=embeds, use_cache=False, **given).last_hidden_state
+                was = self.read(self.before, batch, inputs)
                 texts_were = text_vectors(self.before, texts)
             wanted = labels[:, 1:] != -100
             logits = self.language.get_output_embeddings()(hidden[:, :-1][wanted]).float()
-            hold = 1 - F.cosine_similarity(
-                masked_mean(hidden, batch["content"]).float(), masked_mean(was, batch["content"]).float()
-            )
+            hold = 1 - F.cosine_similarity(pooled(hidden, batch), pooled(was, batch))
             hold_texts = 1 - F.cosine_similarity(text_vectors(self.language, texts), texts_were)
-        loss = F.cross_entropy(logits, labels[:, 1:][wanted]) + HOLD_WEIGHT * (hold.mean() + hold_texts.mean())
+            held = hold.mean() + hold_texts.mean()
+            if "features" in samples[0] and torch.rand((), generator=random) < TOGETHER:
+                held = held + self.together(source, samples, random).mean()
+        loss = F.cross_entropy(logits, labels[:, 1:][wanted]) + HOLD_WEIGHT * held
         return loss, float((logits.argmax(1) == labels[:, 1:][wanted]).float().mean())
+
+    def read(self, language: Any, batch: dict[str, Any], inputs: dict[str, Tokens]) -> Tensor:
+        """(B, L, H) last hidden states of sequences whose slots the frozen bridges fill."""
+        embeds, _ = self.spark.model.embed_inputs(batch["input_ids"], batch["slots"], inputs)
+        mask = batch["attention_mask"]
+        output = language.base_model(
+            inputs_embeds=embeds, attention_mask=mask, position_ids=positions(mask), use_cache=False
+        )
+        return output.last_hidden_state
+
+    def together(self, source: Packed, samples: list[dict[str, Any]], random: torch.Generator) -> Tensor:
+        """(B,) 1 - cosine between two modalities read in one sequence and the mean of both read alone."""
+        others = [s for s in self.sources if s.modality != source.modality]
+        other = others[int(torch.randint(len(others), (), generator=random))]
+        rows = torch.randint(len(other.samples), (len(samples),), generator=random).tolist()
+        parts = {source.modality: samples, other.modality: full([other.samples[i] for i in rows])}
+        inputs = {}
+        for name, items in parts.items():
+            kept = pad(items)
+            inputs[name] = Tokens(kept["features"], kept["mask"])
+        batch = self.spark.processor.sequences([{name: {} for name in parts}] * len(samples))
+        with torch.no_grad():
+            alone = []
+            for name, tokens in inputs.items():
+                single = self.spark.processor.sequences([{name: {}}] * len(samples))
+                alone.append(F.normalize(pooled(self.read(self.before, single, {name: tokens}), single), dim=-1))
+        return 1 - F.cosine_similarity(pooled(self.read(self.language, batch, inputs), batch), alone[0] + alone[1])
+
+
+def pooled(hidden: Tensor, batch: dict[str, Any]) -> Tensor:
+    """(B, H) mean over the items' own slots."""
+    return masked_mean(hidden, batch["content"]).float()
 
 
 def ask(right: str, others: list[str], random: torch.Generator) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from augment import AUGMENT, CHEAPER
 from torch import nn
 from warm_start import load_warm_start
 
+import allspark
 from allspark import modality as modalities
 from allspark.testing import made
 
@@ -172,3 +173,34 @@ def test_questions_are_answered_rightly():
             assert ("lake" in question) == (answer == "yes")
     assert min(seen.values()) > 15
     assert words_stage.ask("lake", [], random)[1] == "lake"
+
+
+def test_two_modalities_in_one_sequence_come_to_lie_between_both(tmp_path):
+    spark = allspark.build("allspark-tiny", modality=["sar", "trajectory"])
+    sources = []
+    for name in ("sar", "trajectory"):
+        items, labels = made(name, 8)
+        samples = [modalities.get(name).prepare(item, **spark.processor.inputs[name]) for item in items]
+        labels = [str(label) for label in labels]
+        names = {label: [f"{name} {label}"] for label in labels}
+        kept = bridge_stage.keep_tokens(spark, packed.Packed(name, name, samples, labels, names))
+        sources.append(kept)
+    speaker = words_stage.Speaker(spark, sources)
+    random = torch.Generator().manual_seed(0)
+    rows = list(range(8))
+    samples = packed.full([sources[0].samples[i] for i in rows])
+
+    def apart():
+        return speaker.together(sources[0], samples, torch.Generator().manual_seed(1)).mean()
+
+    before = float(apart().detach())
+    optimiser = torch.optim.Adam([p for p in speaker.parameters() if p.requires_grad], 3e-3)
+    for _ in range(12):
+        loss, accuracy = speaker.step(sources[0], samples, rows, random)
+        loss = loss + 10 * apart()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert 0 <= accuracy <= 1
+    assert float(apart().detach()) < 0.7 * before
+    assert all(p.grad is None for n, p in spark.model.named_parameters() if not n.startswith("language."))
