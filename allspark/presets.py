@@ -65,6 +65,22 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+# models whose weights a recipe makes -> that recipe, and kinds of model that read no words
+RECIPES = {"unistd-base": "recipes/unistd-base/unistd.py"}
+WORDLESS = ("unistd",)
+
+
+def model_type(name: str | Path) -> str | None:
+    """The kind that a shipped model's or a folder's config.json says; None where there is none to read."""
+    for folder in (WEIGHTS / str(name), Path(name)):
+        try:
+            found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        return found.get("model_type") if isinstance(found, dict) else None
+    return None
+
+
 def list_models() -> dict[str, str]:
     """Name -> what it is: "weights ship with the package" or "random weights, for tests"."""
     found = {p.parent.name: "weights ship with the package" for p in sorted(WEIGHTS.glob("*/config.json"))}
@@ -81,6 +97,12 @@ def find(name: str | Path) -> Path:
     shipped = WEIGHTS / str(name)
     folder = shipped if (shipped / "config.json").is_file() else Path(name)
     if not folder.is_dir():
+        if str(name) in RECIPES:
+            raise WeightsNotFoundError(
+                f"the weights of {str(name)!r} are not there; wanted {shipped}; train them with "
+                f"{RECIPES[str(name)]}, or "
+                "give a folder made by save()"
+            )
         raise WeightsNotFoundError(
             f"there is no model {str(name)!r}; wanted a folder made by save(), or one of {', '.join(list_models())}"
         )
@@ -98,7 +120,7 @@ def find(name: str | Path) -> Path:
         )
     for file in weights:
         check_safetensors(file)
-    if not (folder / "tokenizer.json").is_file():
+    if model_type(folder) not in WORDLESS and not (folder / "tokenizer.json").is_file():
         raise WeightsNotFoundError(f"{folder} has no tokenizer.json; save or copy the model again")
     return folder
 

@@ -8,6 +8,7 @@ have no cube.
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Callable
 from os import PathLike, fspath
 from pathlib import Path
@@ -100,7 +101,7 @@ def _netcdf(path: Path) -> xr.Dataset:
 
 
 def _zarr(path: Path) -> xr.Dataset:
-    return _opened_by_xarray(path, "zarr", "zarr", consolidated=(path / ".zmetadata").exists() or None)
+    return _opened_by_xarray(path, "zarr", "zarr", consolidated=False)
 
 
 def _grib(path: Path) -> xr.Dataset:
@@ -154,7 +155,7 @@ def _geotiff_folder(folder: Path) -> xr.Dataset:
         raise ValueError(f"{folder} holds neither a Zarr store nor GeoTIFFs; wanted one frame per .tif file")
     stamps = [_instant(file.name) for file in files]
     if all(stamp is not None for stamp in stamps):
-        files = [file for _, file in sorted(zip(stamps, files, strict=True))]  # type: ignore[type-var]
+        files = [file for _, file in sorted(zip(stamps, files, strict=True))]
     frames, first = [], None
     for file in files:
         values, facts = _frame(file)
@@ -186,11 +187,13 @@ def _array(path: Path) -> xr.Dataset:
     import xarray as xr
 
     try:
-        with np.load(path, allow_pickle=False) as loaded:  # an .npy has no context, an .npz has
-            arrays = {name: loaded[name] for name in loaded.files}
-    except AttributeError:
-        arrays = {"values": np.load(path, allow_pickle=False)}
-    except (ValueError, OSError, EOFError) as error:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            arrays = {"values": loaded}
+        else:
+            with loaded:
+                arrays = {name: loaded[name] for name in loaded.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise UnreadableFileError(
             f"{path} could not be read ({' '.join(str(error).split())}); wanted a whole array without pickled objects; "
             "write it again"

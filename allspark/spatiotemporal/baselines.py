@@ -126,7 +126,7 @@ def linear(series: Series) -> Forecast:
         if shared:
             x, y = x.flatten(0, 1)[None], y.flatten(0, 1)[None]
         a, b = x.transpose(1, 2) @ x, x.transpose(1, 2) @ y
-        gram, right = (a, b) if gram is None else (gram + a, right + b)
+        gram, right = (a, b) if gram is None or right is None else (gram + a, right + b)
     assert gram is not None
     assert right is not None
     scale = gram.diagonal(dim1=1, dim2=2).mean(1)[:, None, None].clamp(min=1e-9)
@@ -163,7 +163,8 @@ def shared_linear_map(series: Series, most: int = 300) -> tuple[Tensor, Tensor]:
         x, y = design(batch)
         known = batch.targets_known.flatten(1, 2).flatten(2).permute(2, 0, 1).all(-1, keepdim=True)
         x, y = (x * known).flatten(0, 1).double(), (y * known).flatten(0, 1).double()
-        gram, right = (x.T @ x, x.T @ y) if gram is None else (gram + x.T @ x, right + x.T @ y)
+        a, b = x.T @ x, x.T @ y
+        gram, right = (a, b) if gram is None or right is None else (gram + a, right + b)
     assert gram is not None
     assert right is not None
     scale = gram.diagonal().mean().clamp(min=1e-9)

@@ -127,7 +127,7 @@ def start_from_data(model: UniSTD, series: Mapping[str, Series]) -> None:
         if data.task.graph:
             if data.adjacency is None:
                 raise ValueError(f"task {name!r} is a sensor network without adjacency; give Series(adjacency=…)")
-            parts.stem.adjacency.copy_(data.adjacency)  # type: ignore[operator, union-attr]
+            parts.stem.adjacency.copy_(data.adjacency)  # type: ignore[operator]
         if parts.linear is not None:
             weight, bias = shared_linear_map(data)
             parts.linear.map.weight.copy_(weight)
@@ -223,7 +223,8 @@ def fit(
         touched = [p for p in model.parameters() if p.grad is not None]
         if average is not None:
             for p in touched:
-                p.grad = average(p.grad)
+                if p.grad is not None:
+                    p.grad = average(p.grad)
         nn.utils.clip_grad_norm_(touched, settings.clip)
         optimiser.step()
         clamp_ranks(model)

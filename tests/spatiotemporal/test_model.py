@@ -198,7 +198,7 @@ def test_records_and_configs_survive_json():
         UniSTDConfig.from_json({"model_type": "llama"})
 
 
-def test_blocks_come_from_encoders_and_from_vits(base, tmp_path):
+def test_blocks_come_from_encoders_and_from_vits(tmp_path):
     from allspark.presets import WEIGHTS
 
     blocks = encoder_blocks(WEIGHTS / "allspark-base")
