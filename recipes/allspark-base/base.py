@@ -16,8 +16,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ENCODER_MINUTES = {
-    "rgb": 40, "point_cloud": 38, "sar": 15, "multispectral": 6, "hyperspectral": 5, "trajectory": 6, "graph": 4,
-    "table": 5,
+    "rgb": 40, "point_cloud": 38, "sar": 22, "multispectral": 8, "hyperspectral": 12, "trajectory": 14, "graph": 6,
+    "table": 7,
 }  # fmt: skip
 LANGUAGE_MINUTES = 16
 BRIDGE_MINUTES = 3.0
