@@ -16,7 +16,7 @@ from typing import Any
 
 import typer
 
-from . import answers, bench, look, maps, output
+from . import answers, bench, forecast, league, look, maps, output
 
 app = typer.Typer(
     name="allspark",
@@ -54,11 +54,14 @@ _COMMANDS: dict[str, Callable[..., Any]] = {
     "embed": answers.embed,
     "ask": answers.ask,
     "segment": maps.segment,
+    "forecast": forecast.forecast,
+    "reproduce": league.reproduce,
     "doctor": look.doctor,
 }
 for _name, _command in _COMMANDS.items():
     app.command(_name)(guarded(_command))
 bench_app.command("few-shot")(guarded(bench.few_shot))
+bench_app.command("league")(guarded(league.league))
 app.add_typer(bench_app)
 
 

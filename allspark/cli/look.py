@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from . import options as opt
-from .output import emit_json, emit_table, say, sentence
+from .output import emit_json, emit_page, emit_table, say, sentence
 
 REQUIRED = ("torch", "transformers", "timm", "safetensors", "rasterio", "laspy", "pandas", "pyproj", "scikit-learn")
 USEFUL = {
@@ -63,6 +63,8 @@ def info(
         emit_json(facts)
         return
     emit_table(name or "allspark-base", ["what", "value"], _rows(facts))
+    if card := facts.get("card"):
+        emit_page(Path(str(card)).read_text(encoding="utf-8"))
 
 
 def _model_facts(name: str) -> dict[str, Any]:
@@ -83,6 +85,7 @@ def _model_facts(name: str) -> dict[str, Any]:
         "modalities": config.get("modalities"),
         "encoders": config.get("encoders"),
         "heads": sorted(config.get("heads") or {}),
+        "tasks": sorted(config.get("tasks") or {}),
         "calibrated": sorted(processor.get("temperatures") or {}),
         "licences": config.get("licences"),
         "card": str(folder / "README.md") if (folder / "README.md").is_file() else None,

@@ -44,6 +44,17 @@ def emit_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
     Console(file=sys.stdout, width=width).print(table)
 
 
+def emit_page(markdown: str) -> None:
+    """Print a Markdown page on stdout: rendered on a terminal, as it stands into a pipe."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    if sys.stdout.isatty():
+        Console(file=sys.stdout).print(Markdown(markdown))
+    else:
+        print(markdown)
+
+
 def say(words: str) -> None:
     """Print one line on stderr."""
     print(words, file=sys.stderr, flush=True)

@@ -80,6 +80,33 @@ def geometry_statistics(items: Sequence[PointCloud]) -> np.ndarray:
     return standardise(np.stack(rows))
 
 
+def point_statistics(cloud: PointCloud, chosen: np.ndarray) -> np.ndarray:
+    """What lies around single points: eigenvalue features at two scales, verticality, height, intensity, returns.
+
+    Args:
+        cloud: P points.
+        chosen: (M,) point numbers.
+
+    Returns:
+        (M, D) float64, not standardised.
+    """
+    from scipy.spatial import cKDTree
+
+    xyz = cloud.xyz.astype(np.float64)
+    tree = cKDTree(xyz)
+    columns = [xyz[chosen, 2] - xyz[:, 2].min(), xyz[:, 2].max() - xyz[chosen, 2]]
+    for count in (NEIGHBOURS, 4 * NEIGHBOURS):
+        near = tree.query(xyz[chosen], min(count, len(xyz)))[1].reshape(len(chosen), -1)
+        groups = xyz[near] - xyz[near].mean(1, keepdims=True)  # (M, k, 3)
+        values, axes = np.linalg.eigh(groups.transpose(0, 2, 1) @ groups / groups.shape[1])
+        columns += [*_shape_of(values).T, 1 - np.abs(axes[:, 2, 0]), np.log1p(np.clip(values.sum(1), 0, None))]
+        columns += [xyz[chosen, 2] - xyz[near, 2].min(1), xyz[near, 2].std(1)]
+    for name in sorted(cloud.features):
+        values = np.asarray(cloud.features[name], np.float64)
+        columns.append(np.nan_to_num(values[chosen]))
+    return np.stack(columns, 1)
+
+
 def _moments(values: np.ndarray) -> np.ndarray:
     """(7,) percentiles, mean and spread; zeros of nothing."""
     if not len(values):

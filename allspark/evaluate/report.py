@@ -63,7 +63,7 @@ class Line:
 
     @property
     def protocol(self) -> str:
-        """"5-way 1-shot, 600 episodes" or "7-way linear probe"."""
+        """ "5-way 1-shot, 600 episodes" or "7-way linear probe"."""
         if self.task == PROBE:
             return f"{self.ways}-way {PROBE}"
         return f"{self.ways}-way {self.shots}-shot, {self.episodes} episodes"
@@ -86,6 +86,7 @@ class Row:
         zero_shot_ways: how many these are.
         items: how many took part.
         notes: what differs from what was asked, in sentences.
+        settings: what it was made with.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Row:
     zero_shot_ways: int = 0
     items: int = 0
     notes: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def texts(self) -> list[list[str]]:
         """For each line the words of every one of `COLUMNS`; zero-shot stands in the first line alone."""
@@ -129,6 +131,7 @@ class Table:
         protocol: how it was measured, in words.
         seed: of the episodes.
         machine: where.
+        remarks: what the rows say together, in sentences.
     """
 
     rows: Sequence[Row]
@@ -141,6 +144,7 @@ class Table:
     )
     seed: int = 0
     machine: str = field(default_factory=machine)
+    remarks: tuple[str, ...] = ()
 
     @property
     def caption(self) -> str:
@@ -165,6 +169,8 @@ class Table:
 
         target = console or Console()
         target.print(self)
+        for remark in self.remarks:
+            target.print(remark, markup=False, highlight=False)
         for row in self.rows:
             for note in row.notes:
                 target.print(f"{row.name}: {note}", markup=False, highlight=False)
@@ -176,7 +182,9 @@ class Table:
             for cells in row.texts():
                 lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         notes = [f"- {row.name}: {note}" for row in self.rows for note in row.notes]
-        return "\n".join([f"**{self.title}**", "", *lines, "", self.caption, *([""] if notes else []), *notes]) + "\n"
+        remarks = [f"- {remark}" for remark in self.remarks]
+        parts = [[f"**{self.title}**"], lines, [self.caption], remarks, notes]
+        return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
     def json(self) -> str:
         """All figures, those of every baseline among them; `Table.from_json` reads it."""
@@ -189,7 +197,8 @@ class Table:
             record = json.loads(text)
             if record.pop("format") != "allspark table" or record.pop("version") != 1:
                 raise ValueError("another format or version")
-            return cls(**{**record, "rows": tuple(_row(row) for row in record["rows"])})
+            return cls(**{**record, "rows": tuple(_row(row) for row in record["rows"]),
+                          "remarks": tuple(record.get("remarks", ()))})  # fmt: skip
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"the text is not a table of this allspark ({error}); write it again") from error
 

@@ -100,7 +100,7 @@ def test_cyclones_come_without_wind_speed_and_in_seconds(tmp_path: Path) -> None
 
 def test_graph_sources(tmp_path: Path) -> None:
     gml = 'graph [\n directed 0\n node [\n id 70\n label "0"\n ]\n node [\n id 90\n label "2"\n ]\n'
-    gml += " node [\n id 71\n label \"1\"\n ]\n edge [\n source 70\n target 90\n ]\n]\n"
+    gml += ' node [\n id 71\n label "1"\n ]\n edge [\n source 70\n target 90\n ]\n]\n'
     archive(tmp_path, "proteins", {"0000.gml": gml, "0001.gml": gml, "Labels.txt": "1\n2\n"})
     records = everything("proteins", tmp_path)["test"]
     assert [r.label for r in records] == ["1", "2"]

@@ -122,7 +122,7 @@ def fold(key: str, salt: str = "") -> float:
 
 
 def split_of(group: str, test: float = 0.0, val: float = 0.1, salt: str = "") -> str:
-    """"test" for this share of the groups, "val" for this share of the others, else "train".
+    """The part "test" for this share of the groups, "val" for this share of the others, else "train".
 
     A source with few groups sets ``salt``, so that every class has groups on both sides.
     """

@@ -30,6 +30,7 @@ MODELNET_LABELS = {
 LIDAR_CLASSES = {2: "ground", 3: "vegetation", 4: "vegetation", 5: "vegetation", 6: "building"}
 LIDAR_TEST = ("77060_627755", "77060_627760")  # the eastern column of the six neighbouring tiles
 LIDAR_CELL = 25.0  # metres; a cell of a dense tile is a group
+POINT_CELL = 10.0  # metres; the same where single points are asked for: an encoder's tokens lie close enough
 LIDAR_PURITY = 0.7
 LIDAR_MOST, LIDAR_FEWEST = 2_000, 64
 LIDAR_PER_CLASS = 25  # crops of a class in a cell
@@ -83,9 +84,27 @@ def lidar(path: Path) -> Iterator[Entry]:
                 yield Entry(partial(_crop, cloud, inside[rows]), label, group, split)
 
 
-def _cylinders(
-    xy: np.ndarray, classes: np.ndarray, radius: float, seed: int
-) -> Iterator[tuple[np.ndarray, str]]:
+def labelled_cells(path: Path, split: str) -> Iterator[tuple[PointCloud, np.ndarray, str]]:
+    """Whole cells of the tiles of a split: the cloud without its classes, each point's label ("" where it has none of
+    ours), and the cell's name. Cells of fewer than 64 points, and of a single class, are left out.
+    """
+    from ...readers.point_cloud import read
+
+    for file in sorted((path / LIDAR.files[0]).glob("*.laz")):
+        if (split == "test") != any(name in file.name for name in LIDAR_TEST):
+            continue
+        cloud = read(file)
+        xy = cloud.xyz[:, :2] - cloud.xyz[:, :2].min(0)
+        density = len(xy) / max(float(np.prod(xy.max(0))), 1.0)
+        cells = (xy // (POINT_CELL if density > SPARSE else POINT_CELL * 10)).astype(int)
+        names = np.array([LIDAR_CLASSES.get(int(c), "") for c in np.asarray(cloud.features["classification"])])
+        for key in sorted({tuple(pair) for pair in cells.tolist()}):
+            inside = np.flatnonzero((cells == key).all(1))
+            if len(inside) >= LIDAR_FEWEST and len(set(names[inside]) - {""}) > 1:
+                yield _crop(cloud, inside), names[inside], f"{file.stem}-{key[0]}-{key[1]}"
+
+
+def _cylinders(xy: np.ndarray, classes: np.ndarray, radius: float, seed: int) -> Iterator[tuple[np.ndarray, str]]:
     """The point numbers and the label of crops around random points of each class, at least a radius apart."""
     from scipy.spatial import cKDTree
 

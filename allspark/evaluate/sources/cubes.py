@@ -100,8 +100,8 @@ def jasper(path: Path) -> Iterator[Entry]:
         yield Entry(make, names[int(shares[:, row, column].argmax())], group, split_of(group, val=0.2))
 
 
-def crowns(path: Path) -> Iterator[Entry]:
-    """IDTReeS: the rectangle around each tree crown of known species that lies in a plot; a plot is a group."""
+def crown_boxes(path: Path) -> tuple[dict[str, str], dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """IDTReeS: tree -> species code, and site -> (trees, (M, 4) west, south, east, north of their crowns)."""
     from pyogrio import read_bounds
     from pyogrio.raw import read
 
@@ -114,6 +114,18 @@ def crowns(path: Path) -> Iterator[Entry]:
         virtual = f"/vsizip/{path / CROWNS.files[0]}/{name}"
         fields = read(virtual, columns=["indvdID"], read_geometry=False, encoding="latin-1")[3]
         shapes[Path(name).stem.split("_")[1]] = (fields[0], read_bounds(virtual)[1].T)
+    return species, shapes
+
+
+def crown_split(plot: str) -> str:
+    """The part of a plot of IDTReeS: thirteen of the twenty are tested on, with all three sensors (`paired.py`)."""
+    return split_of(plot, test=0.4, val=0.15, salt="11")
+
+
+def crowns(path: Path) -> Iterator[Entry]:
+    """IDTReeS: the rectangle around each tree crown of known species that lies in a plot; a plot is a group."""
+    archive = zipfile.ZipFile(path / CROWNS.files[0])
+    species, shapes = crown_boxes(path)
     for name in members(archive, ".tif", "RemoteSensing/HSI/"):
         plot = Path(name).stem
         cube, about = geotiff(archive, name)
@@ -125,10 +137,11 @@ def crowns(path: Path) -> Iterator[Entry]:
             left, top = max(left, 0), max(top, 0)
             crown = cube[:, top : max(bottom, 0), left : max(right, 0)]
             if label in TREES and min(crown.shape[1:]) >= 2:
-                yield Entry(partial(_crown, crown, about["crs"]), label, plot, split_of(plot, val=0.15))
+                yield Entry(partial(crown_raster, crown, about["crs"]), label, plot, crown_split(plot))
 
 
-def _crown(pixels: np.ndarray, crs: str | None) -> Raster:
+def crown_raster(pixels: np.ndarray, crs: str | None) -> Raster:
+    """A crown's (369, h, w) reflectance times 10,000, as an item."""
     return Raster(
         np.clip(pixels, 0, None).astype(np.float32) / 10_000, units="reflectance", wavelengths=NEON, gsd=1.0, crs=crs
     )
@@ -151,7 +164,7 @@ JASPER = Source(
     licence="not stated; NASA/JPL AVIRIS, openly distributed", citation="AVIRIS, Jasper Ridge, NASA/JPL",
 )  # fmt: skip
 CROWNS = Source(
-    name="idtrees_crowns", modality="hyperspectral", files=("paired/idtrees2020.zip",), scan=crowns, role="train",
+    name="idtrees_crowns", modality="hyperspectral", files=("paired/idtrees2020.zip",), scan=crowns, role="both",
     labels={code: (f"{names[0]} tree", *names) for code, names in TREES.items()},
     licence="not stated in its repository; the IDTReeS data are listed as CC BY 4.0 (not checked)",
     citation="Graves et al., IDTReeS 2020 competition; National Ecological Observatory Network",

@@ -1,6 +1,6 @@
-"""Graphs: proteins, airports by traffic, air routes by continent, street networks by city.
+"""Graphs: proteins, airports by traffic, papers by topic, air routes by continent, street networks by city.
 
-Cora is left out: its files are Python pickles, which are never opened here.
+Cora's files are Python pickles: their numbers are read without running them (`inert.py`).
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ...items import Graph
 from .archives import members, rows
 from .base import Entry, Source, split_of
+from .inert import read_inert
 
 EGO_MOST, EGO_FEWEST = 64, 4  # nodes of an ego network
 STREETS = 60  # nodes of a piece of street network
@@ -58,10 +60,15 @@ def induced(nodes: list[int], near: Neighbours, positions: Mapping[int, tuple[fl
 
 def ego(node: int, near: Neighbours, positions: Mapping[int, tuple[float, float]] | None = None) -> Graph:
     """A node, at most 63 of its neighbours (drawn with the node's number as the seed) and the links among them."""
+    return induced(ego_nodes(node, near), near, positions)
+
+
+def ego_nodes(node: int, near: Neighbours) -> list[int]:
+    """A node first, then at most 63 of its neighbours, drawn with the node's number as the seed."""
     around = sorted(near[node] - {node})
     if len(around) >= EGO_MOST:
         around = sorted(np.random.default_rng(node).choice(around, EGO_MOST - 1, replace=False).tolist())
-    return induced([node, *around], near, positions)
+    return [node, *around]
 
 
 def _protein(archive: zipfile.ZipFile, name: str) -> Graph:
@@ -93,6 +100,31 @@ def airports(path: Path) -> Iterator[Entry]:
     for node, label in table:
         if int(node) in near:
             yield Entry(partial(ego, int(node), near), label, node, "test")
+
+
+def cora(path: Path) -> Iterator[Entry]:
+    """The ego network of each paper of Cora, with the words of each as features. A test alone. A paper is a group."""
+    from scipy.sparse import csr_matrix, vstack
+
+    archive = zipfile.ZipFile(path / CORA.files[0])
+    parts = {key: read_inert(archive.read(f"ind.cora.{key}")) for key in ("allx", "tx", "ally", "ty", "graph")}
+    order = np.loadtxt(archive.open("ind.cora.test.index"), dtype=np.int64)
+    matrices = [csr_matrix(parts[key][:3], shape=parts[key][3]) for key in ("allx", "tx")]
+    count = sum(matrix.shape[0] for matrix in matrices)
+    place = np.concatenate([np.arange(count - len(order)), order])  # the test rows stand in another order
+    words = vstack(matrices).tocsr()[np.argsort(place)]
+    classes = np.concatenate([parts["ally"], parts["ty"]])[np.argsort(place)].argmax(1)
+    pairs = [(node, other) for node, others in parts["graph"].items() for other in others]
+    near = neighbours(undirected(np.array(pairs)))
+    for node in range(count):
+        if node in near:
+            yield Entry(partial(_paper, node, near, words), str(int(classes[node])), str(node), "test")
+
+
+def _paper(node: int, near: Neighbours, words: Any) -> Graph:
+    around = ego_nodes(node, near)
+    graph = induced(around, near)
+    return Graph(graph.edges, nodes=words[around].toarray().astype(np.float32), count=len(around))
 
 
 def openflights(path: Path) -> Iterator[Entry]:
@@ -167,6 +199,21 @@ AIRPORTS = Source(
     },
     licence="MIT (repository); US Bureau of Transportation Statistics", citation="Ribeiro et al., struc2vec, KDD 2017",
 )  # fmt: skip
+CORA = Source(
+    name="cora", modality="graph", files=("graph/planetoid_cora.zip",), scan=cora, role="test",
+    # the files do not name the classes; their sizes (351, 217, 418, 818, 426, 298, 180) are the published ones
+    labels={
+        "0": ("learning theory", "papers on the theory of machine learning"),
+        "1": ("reinforcement learning", "papers on learning by reward"),
+        "2": ("genetic algorithms", "papers on evolutionary computation"),
+        "3": ("neural networks", "papers on artificial neural networks"),
+        "4": ("probabilistic methods", "papers on Bayesian and probabilistic models"),
+        "5": ("case-based reasoning", "papers on reasoning from cases"),
+        "6": ("rule learning", "papers on learning rules"),
+    },
+    licence="MIT (repository); data not stated",
+    citation="Sen et al., Collective classification in network data, 2008; Yang et al., Planetoid, ICML 2016",
+)  # fmt: skip
 OPENFLIGHTS = Source(
     name="openflights", modality="graph", files=("graph/openflights.zip",), scan=openflights, role="train",
     labels={c: (f"air routes in {c}", c) for c in sorted(set(CONTINENTS.values()))},
@@ -182,4 +229,4 @@ STREET_NETWORKS = Source(
     licence="academic research purposes only",
     citation="Transportation Networks for Research Core Team, Transportation Networks for Research",
 )  # fmt: skip
-SOURCES = (PROTEINS, AIRPORTS, OPENFLIGHTS, STREET_NETWORKS)
+SOURCES = (PROTEINS, AIRPORTS, CORA, OPENFLIGHTS, STREET_NETWORKS)

@@ -39,9 +39,7 @@ def _frame(source: Source, path: Path, member: str, **options: Any) -> pd.DataFr
         return pd.read_csv(io.BytesIO(archive.read(member)), **options)
 
 
-def _entries(
-    table: Table, labels: Iterable[str], groups: Iterable[str], split: str | None = None
-) -> Iterator[Entry]:
+def _entries(table: Table, labels: Iterable[str], groups: Iterable[str], split: str | None = None) -> Iterator[Entry]:
     for i, (label, group) in enumerate(zip(labels, groups, strict=True)):
         yield Entry(partial(table.__getitem__, i), str(label), str(group), split or split_of(str(group)))
 
