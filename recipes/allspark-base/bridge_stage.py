@@ -21,14 +21,15 @@ import torch
 import torch.nn.functional as F
 from packed import Packed, full, read, without
 from safetensors.torch import load_file
+from siblings import Parts
 from torch import Tensor, nn
-from training import autocast, run
+from training import DEVICE, autocast, run
 
-import allspark
 from allspark import AllSpark
 from allspark.bridges import masked_mean
 from allspark.encoders.base import Tokens
 from allspark.modality import pad
+from allspark.running import to_device
 
 TEMPERATURE = 0.07
 WORDS_WEIGHT = 0.2
@@ -79,7 +80,7 @@ class Bridged(nn.Module):
         self, source: Packed, samples: list[dict[str, Any]], rows: list[int], random: torch.Generator
     ) -> tuple[Tensor, float]:
         """Loss and accuracy of one batch."""
-        target = torch.tensor([self.classes[source.source].index(source.labels[i]) for i in rows])
+        target = torch.tensor([self.classes[source.source].index(source.labels[i]) for i in rows], device=DEVICE)
         vectors, words = self.class_vectors(source.source, random)
         answers = [words[k] for k in target] if self.named[source.source] else None
         rows_of = [{source.modality: {}}] * len(samples)
@@ -87,7 +88,7 @@ class Bridged(nn.Module):
         if answers is not None and torch.rand((), generator=random) < 0.5:  # else the words that describe it follow
             asked = [QUESTIONS[int(torch.randint(len(QUESTIONS), (), generator=random))] for _ in answers]
         batch: dict[str, Any] = self.spark.processor.sequences(rows_of, questions=asked, answers=answers)
-        kept = pad(samples)
+        kept, batch = to_device(pad(samples), DEVICE), to_device(batch, DEVICE)
         with autocast():
             output = self.spark.model(**batch, inputs={source.modality: Tokens(kept["features"], kept["mask"])})
         logits = F.normalize(output.pooled.float(), dim=-1) @ vectors.T / TEMPERATURE
@@ -108,10 +109,10 @@ def keep_tokens(spark: AllSpark, source: Packed) -> Packed:
         for i in range(0, len(source.samples), 64):
             part = full(source.samples[i : i + 64])
             inputs = spark.processor.collate([{source.modality: s} for s in part])["inputs"]
-            tokens = spark.model.encode(source.modality, inputs[source.modality])
+            tokens = spark.model.encode(source.modality, to_device(inputs[source.modality], DEVICE))
             for k, features in enumerate(tokens.features):
                 real = features if tokens.mask is None else features[tokens.mask[k]]
-                kept.append({"features": real.half().clone()})
+                kept.append({"features": real.half().cpu().clone()})
     return replace(source, samples=kept)
 
 
@@ -119,13 +120,14 @@ def train(modality: str, paths: list[Path], options: argparse.Namespace) -> None
     """One modality within its minutes."""
     sources = [without(read(path), options.without) for path in paths]
     torch.manual_seed(options.seed)
-    spark = allspark.build("allspark-base", language=options.out / "language", modality=[modality], seed=options.seed)
+    spark = Parts.read(options.out).build([modality], options.out / "language", options.seed)
     spark.model.language.requires_grad_(False)
     stage2 = load_file(options.out / "encoders" / f"{modality}.safetensors")
     prefix = "model.encoder."
     spark.model.encoders[modality].load_state_dict(
         {k.removeprefix(prefix): v for k, v in stage2.items() if k.startswith(prefix)}
     )
+    spark.model.to(DEVICE)
     sources = [keep_tokens(spark, source) for source in sources]
     model = Bridged(spark, modality, sources, options.alike)
     run(

@@ -1,17 +1,19 @@
 """The model card that ships with the weights, and the README's table: figures as measured, licences as stated.
 
-python recipes/allspark-base/card.py --tables recipes/allspark-base --weights allspark/weights/allspark-base
+python recipes/allspark-base/card.py --table docs/league.json --weights allspark/weights/allspark-base
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from pathlib import Path
 
 from packed import training_sources
 
 from allspark import atomic
+from allspark.evaluate.league import SHIPPED
 from allspark.evaluate.report import Table
 from allspark.evaluate.sources import SOURCES
 
@@ -89,7 +91,7 @@ def put_between(path: Path, text: str) -> None:
 def main() -> None:
     """Write README.md beside the weights."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tables", default="recipes/allspark-base", type=Path)
+    parser.add_argument("--table", default="docs/league.json", type=Path)
     parser.add_argument("--weights", default="allspark/weights/allspark-base", type=Path)
     parser.add_argument("--readme", default="README.md", type=Path)
     options = parser.parse_args()
@@ -102,16 +104,17 @@ def main() -> None:
             for length in file.get_slice(key).get_shape():
                 size *= length
             counts[key.split(".")[0]] += size
-    table = Table.from_json((options.tables / "figures.json").read_text(encoding="utf-8")).markdown()
+    table = Table.from_json(options.table.read_text(encoding="utf-8"))
     rows = [SOURCES[name] for name in training_sources()]
     data = "\n".join(f"| {s.name} | {s.modality} | {s.licence} | {s.citation} |" for s in rows)
     million = {name: f"{count / 1e6:.1f}" for name, count in counts.items()}
     text = CARD.format(
         **{name: million[name] for name in ("language", "encoders", "bridges")},
-        total=f"{sum(counts.values()) / 1e6:.1f}", table=table, data=data,
+        total=f"{sum(counts.values()) / 1e6:.1f}", table=table.markdown(), data=data,
     )  # fmt: skip
     atomic.write(options.weights / "README.md", text)
-    put_between(options.readme, short(Table.from_json((options.tables / "figures.json").read_text(encoding="utf-8"))))
+    shutil.copy(options.table, options.weights / SHIPPED)  # what ``allspark reproduce`` compares with
+    put_between(options.readme, short(table))
     print(json.dumps(counts))
 
 

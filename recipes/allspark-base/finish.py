@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from packed import full, pack, read, training_sources
 from safetensors.torch import load_file, save_file
+from siblings import Parts
 from torch import Tensor
 
 import allspark
@@ -29,12 +30,13 @@ GRID = torch.logspace(-2.3, 0, 47)  # temperatures tried, 0.005 to 1
 
 
 def assemble(out: Path, *, words: bool = False, seed: int = 0) -> AllSpark:
-    """The language model of stage 1 (with ``words`` that of stage 4) with every encoder, bridge and prompt.
+    """The language model of stage 1 (with ``words`` that of stage 4), or the sibling's, with encoders and bridges.
 
     Raises:
         FileNotFoundError: a modality that has an encoder was not trained.
     """
-    spark = allspark.build("allspark-base", language=out / "language", seed=seed)
+    chosen = Parts.read(out)
+    spark = chosen.build(chosen.names, out / "language", seed)
     for name in spark.model.encoded:
         path = out / "bridges" / f"{name}.safetensors"
         if not path.is_file():
@@ -50,7 +52,7 @@ def assemble(out: Path, *, words: bool = False, seed: int = 0) -> AllSpark:
         for part, module in parts.items():
             prefix = f"model.{part}."
             module.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
-    if words:
+    if words and not chosen.language:
         state = load_file(out / "words.safetensors")
         prefix = "model.language."
         spark.model.language.load_state_dict(
@@ -72,7 +74,7 @@ def calibrate(spark: AllSpark, data: Path, out: Path) -> dict[str, float]:
     cosines: dict[str, list[tuple[Tensor, Tensor]]] = defaultdict(list)
     for name in training_sources():
         source = SOURCES[name]
-        if not any(source.labels.values()):
+        if source.modality not in spark.model.encoded or not any(source.labels.values()):
             continue
         settings = spark.processor.inputs[source.modality]
         packed = read(pack(name, "val", data, out / "packed", settings, VAL_PER_CLASS))
@@ -121,9 +123,10 @@ def main() -> None:
     parser.add_argument("--weights", default="allspark/weights/allspark-base", type=Path)
     options = parser.parse_args()
     spark = assemble(options.out, words=True)
-    used = training_sources()
+    used = [name for name in training_sources() if SOURCES[name].modality in spark.model.encoded]
     spark.config.licences = {name: SOURCES[name].licence for name in used}
-    if not spark.config.text_config.tie_word_embeddings:
+    own = not Parts.read(options.out).language  # another language model ships as it came
+    if own and not spark.config.text_config.tie_word_embeddings:
         with torch.no_grad():
             loudest(spark.model.language.lm_head.weight, spark.model.language.model.norm.weight)
     spark.model.to(torch.bfloat16)
@@ -132,14 +135,16 @@ def main() -> None:
     spark.save(partial)
     words = [name for s in SOURCES.values() for names in s.labels.values() for name in names[:1]]
     before = spark.text(words).float()
-    shrink(partial / "model.safetensors")
+    if own:
+        shrink(partial / "model.safetensors")
     shipped = allspark.load(partial)
     after = shipped.text(words)
     cosine = (before * after).sum(-1)
     print(f"text vectors as shipped: cosine {cosine.mean():.4f} to those before, {cosine.min():.4f} at worst")
     shipped.processor.temperatures = calibrate(shipped, options.data, options.out)
     shipped.processor.save_pretrained(partial)
-    shutil.copy(options.out / "language" / "tokenizer.model", partial / "tokenizer.model")
+    if own:
+        shutil.copy(options.out / "language" / "tokenizer.model", partial / "tokenizer.model")
     recipe: dict[str, Any] = {"sources": used, "seed": 0, "torch": torch.__version__}
     (partial / "recipe.json").write_text(json.dumps(recipe, indent=1), encoding="utf-8")
     if (options.weights / "README.md").is_file():

@@ -37,8 +37,13 @@ def draw(rows: dict[str, list[int]], count: int, random: torch.Generator) -> lis
     return [rows[classes[k]][int(torch.randint(len(rows[classes[k]]), (), generator=random))] for k in picks]
 
 
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")  # where every stage trains
+
+
 def autocast() -> Any:
     """bf16 where the processor multiplies it, else float32."""
+    if DEVICE.type == "cuda":
+        return torch.autocast("cuda", dtype=torch.bfloat16)
     fast = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return torch.autocast("cpu", dtype=torch.bfloat16) if fast else nullcontext()
 
@@ -105,6 +110,7 @@ def run(
     slow: tuple[str, float],
     augment: bool = True,
     twice: bool = False,
+    cheap: bool = True,
 ) -> dict[str, Any]:
     """Train for so many minutes, over as many runs as it takes; the checkpoint at ``path`` is gone on from.
 
@@ -119,12 +125,14 @@ def run(
         lr: the highest learning rate.
         seed: of everything drawn.
         slow: (part of a name, factor): parameters that were trained before learn slower.
-        augment: change samples as ``AUGMENT`` says for their modality, at first made cheaper as ``CHEAPER`` says.
+        augment: change samples as ``AUGMENT`` says for their modality.
+        cheap: at first make the changed samples cheaper, as ``CHEAPER`` says; not for encoders of one fixed size.
         twice: half as many items, each drawn twice, so that the halves of a batch are two views of the same items.
 
     Returns:
         {"seconds", "step"}.
     """
+    model.to(DEVICE)
     optimiser = torch.optim.AdamW(parameter_groups(model, lr, 0.05, slow), lr=lr, betas=(0.9, 0.98))
     facts: dict[str, Any] = {"seconds": 0.0, "step": 0}
     if path.exists():
@@ -133,7 +141,7 @@ def run(
     rows = [by_class(source) for source in sources]
     weights = torch.tensor([len(source.samples) ** 0.5 for source in sources])
     change = AUGMENT.get(sources[0].modality) if augment else None
-    cheaper, until = CHEAPER.get(sources[0].modality, (None, 0.0)) if augment else (None, 0.0)
+    cheaper, until = CHEAPER.get(sources[0].modality, (None, 0.0)) if augment and cheap else (None, 0.0)
     budget, saved, last = minutes * 60, facts["seconds"], time.perf_counter()
     sums, count = [0.0, 0.0], 0
     model.train()

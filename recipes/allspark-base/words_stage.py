@@ -22,7 +22,7 @@ from bridge_stage import QUESTIONS, keep_tokens
 from finish import assemble
 from packed import Packed, full, read
 from torch import Tensor, nn
-from training import autocast, run
+from training import DEVICE, autocast, run
 
 from allspark import AllSpark
 from allspark.bridges import masked_mean
@@ -30,6 +30,7 @@ from allspark.encoders.base import Tokens
 from allspark.evaluate.sources import SOURCES, load
 from allspark.modality import pad
 from allspark.model import positions
+from allspark.running import to_device
 
 HOLD_WEIGHT = 10.0  # of 1 - cosine to the vectors before: a hundredth of a cosine weighs as much as a tenth of a nat
 TOGETHER = 0.25  # of the steps also read two modalities in one sequence
@@ -69,11 +70,12 @@ class Speaker(nn.Module):
             batch, inputs = processor.sequences(rows_of, questions=asked, answers=answers), {}
         else:
             batch = processor.sequences([{source.modality: {}}] * len(samples), questions=asked, answers=answers)
-            kept = pad(samples)
+            kept = to_device(pad(samples), DEVICE)
             inputs = {source.modality: Tokens(kept["features"], kept["mask"])}
+        batch = to_device(batch, DEVICE)
         labels = add_ends(batch, processor.tokenizer.eos_token_id)
         picks = torch.randint(len(self.texts), (48,), generator=random).tolist()
-        texts = processor.words([self.texts[i] for i in picks])
+        texts = to_device(processor.words([self.texts[i] for i in picks]), DEVICE)
         with autocast():
             hidden = self.read(self.language, batch, inputs)
             with torch.no_grad():
@@ -106,13 +108,13 @@ class Speaker(nn.Module):
         parts = {source.modality: samples, other.modality: full([other.samples[i] for i in rows])}
         inputs = {}
         for name, items in parts.items():
-            kept = pad(items)
+            kept = to_device(pad(items), DEVICE)
             inputs[name] = Tokens(kept["features"], kept["mask"])
-        batch = self.spark.processor.sequences([{name: {} for name in parts}] * len(samples))
+        batch = to_device(self.spark.processor.sequences([{name: {} for name in parts}] * len(samples)), DEVICE)
         with torch.no_grad():
             alone = []
             for name, tokens in inputs.items():
-                single = self.spark.processor.sequences([{name: {}}] * len(samples))
+                single = to_device(self.spark.processor.sequences([{name: {}}] * len(samples)), DEVICE)
                 alone.append(F.normalize(pooled(self.read(self.before, single, {name: tokens}), single), dim=-1))
         return 1 - F.cosine_similarity(pooled(self.read(self.language, batch, inputs), batch), alone[0] + alone[1])
 
@@ -175,6 +177,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     spark = assemble(options.out)
+    spark.model.to(DEVICE)
     sources = [words_of(name, options.data, spark) for name in TEXTS]
     for path in sorted((options.out / "packed").glob("*.train.safetensors")):
         packed = read(path)

@@ -111,8 +111,8 @@ def test_a_batch_drawn_twice_holds_two_views_of_the_same_items(tmp_path):
 
 
 def test_an_item_must_find_its_other_view():
-    words = {"A": torch.ones(encoder_stage.SPACE), "B": -torch.ones(encoder_stage.SPACE)}
-    model = encoder_stage.Objective("sar", [source()], words)
+    encoder = modalities.get("sar").encoder(**modalities.get("sar").config)
+    model = encoder_stage.Objective(encoder, [source()], {"A": torch.ones(384), "B": -torch.ones(384)})
     views = torch.randn(6, model.encoder.width, generator=torch.Generator().manual_seed(0))
     found = model.views_loss(torch.cat([views, views]))
     mixed = model.views_loss(torch.cat([views, views.roll(1, 0)]))
