@@ -172,8 +172,10 @@ def test_every_kind_of_file_goes_in(forecaster, tmp_path):
         ) as file:
             file.write(frame, 1)
             file.units = ("m",)
+    with pytest.raises(ValueError, match="name no units"):
+        forecaster.forecast(tmp_path / "in.npy", task="waves")
     for name in ("in.nc", "in.zarr", "in.npz", "in.npy", "stack"):
-        found = forecaster.forecast(tmp_path / name, task="waves")
+        found = forecaster.forecast(tmp_path / name, task="waves", units="m" if name == "in.npy" else None)
         field = found[next(iter(found.data_vars))]
         told = {"atol": 1e-3} if name != "in.npy" else {"atol": 0.5}  # an .npy has no clock
         np.testing.assert_allclose(field.values, wanted, **told)

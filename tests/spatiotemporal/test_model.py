@@ -224,6 +224,16 @@ def test_blocks_come_from_encoders_and_from_vits(tmp_path):
     )
 
 
+def test_both_ways_of_attending_are_the_encoders(monkeypatch):
+    from allspark.encoders.vit import Attention
+    from allspark.spatiotemporal import trunk
+
+    attention, x = Attention(16, 4), torch.randn(2, 9, 16)
+    torch.testing.assert_close(trunk.attended(attention, x), attention(x), rtol=1e-4, atol=1e-5)
+    monkeypatch.setattr(trunk, "FUSED_FROM", 1)
+    torch.testing.assert_close(trunk.attended(attention, x), attention(x), rtol=1e-4, atol=1e-5)
+
+
 def test_turns_are_the_eight_symmetries():
     field = torch.arange(9.0).reshape(1, 3, 3)
     assert len({tuple(turned(field, turn).flatten().tolist()) for turn in range(8)}) == 8
