@@ -155,7 +155,7 @@ class Adapter:
     def merged(self) -> AllSparkModel:
         """The base model with the adapter's weights folded into its own layers; its heads stay."""
         with torch.no_grad():
-            model: AllSparkModel = self.wrapped.merge_and_unload()  # type: ignore[operator, assignment]
+            model: AllSparkModel = self.wrapped.merge_and_unload()
         return model.eval()
 
     def unloaded(self, processor: AllSparkProcessor) -> AllSparkModel:
@@ -165,9 +165,9 @@ class Adapter:
         # peft leaves the trained copies of whole parts in their place: the originals are put back by hand
         base = self.wrapped.get_base_model()
         wholes = [(n, m.original_module) for n, m in base.named_modules() if isinstance(m, ModulesToSaveWrapper)]
-        model: AllSparkModel = self.wrapped.unload()  # type: ignore[operator, assignment]
+        model: AllSparkModel = self.wrapped.unload()
         for name, original in wholes:
-            model.set_submodule(name, original)  # type: ignore[arg-type]
+            model.set_submodule(name, original)
         remove_heads(model, self.heads)
         processor.inputs.update(self.inputs)
         return model.eval()

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import torch
 from torch import Tensor
 
-from . import classifying
+from . import classifying, presets, trained
+from .adapters import Adapter, carried
 from .fewshot import FewShot
 from .inputs import Bad
 from .model import AllSparkModel
@@ -24,6 +25,7 @@ from .vectors import LEVELS, check_level, item_vectors, level_vectors, levels_of
 
 if TYPE_CHECKING:
     from .segmentation import Segmentation
+    from .spatiotemporal.forecaster import Forecaster
 
 TEMPERATURE = 0.05  # of zero-shot scores where none was calibrated
 
@@ -41,6 +43,7 @@ class AllSpark:
         self.model = model.eval()
         self.processor = processor
         self.batch_size = batch_size
+        self.adapter: Adapter | None = None  # set by load(adapter=...)
 
     @property
     def config(self) -> Any:
@@ -56,9 +59,22 @@ class AllSpark:
         """Write config.json, processor_config.json, tokenizer and model.safetensors (no pickles) to a folder."""
         from .building import no_bars
 
+        if self.adapter is not None:
+            raise ValueError("the model carries an adapter, which has its own folder; merge() or unload() it first")
+
         with no_bars():
             self.model.save_pretrained(path)
             self.processor.save_pretrained(path)
+
+    def merge(self) -> AllSpark:
+        """Fold the adapter's weights into the model's own: nothing is slower than before, ``save`` writes them."""
+        self.model, self.adapter = carried(self.adapter).merged(), None
+        return self
+
+    def unload(self) -> AllSpark:
+        """Take the adapter off: the model is as it was before, without the heads that the adapter brought."""
+        self.model, self.adapter = carried(self.adapter).unloaded(self.processor), None
+        return self
 
     def _run(
         self, inputs: Any, modality: str | None, run: Callable[[list[dict[str, Any]]], Iterable[Any]]
@@ -167,7 +183,7 @@ class AllSpark:
         coverage: float | None = None,
         transductive: bool = False,
     ) -> list[Prediction]:
-        """Zero-shot (``labels``) or few-shot (``examples``) classification of any modality.
+        """Zero-shot (``labels``), few-shot (``examples``) or, with neither, classification by a trained head.
 
         Args:
             inputs: one item or a list.
@@ -185,22 +201,24 @@ class AllSpark:
             One ``Prediction`` per input.
 
         Raises:
-            ValueError: neither or both of labels and examples, or an input that cannot be read.
+            ValueError: both of labels and examples, neither where no head was trained, or an unreadable input.
         """
-        if (labels is None) == (examples is None):
+        if labels is not None and examples is not None:
             raise ValueError("give either labels= (zero-shot) or examples= (few-shot)")
         levels_of(at)
         if abstain_below is not None and not 0 <= abstain_below <= 1:
             raise ValueError(f"abstain_below is {abstain_below}; wanted a probability from 0 to 1")
         if examples is None and (coverage is not None or transductive):
             raise ValueError("coverage= and transductive= go with examples= (few-shot); leave them out")
-        if labels is None:
+        if examples is None and labels is None:
+            names, kinds, scores = trained.class_scores(self, inputs, modality)
+        elif examples is not None:
             few = examples if isinstance(examples, FewShot) else self.few_shot(examples, modality=modality, at=at)
             abstain_below = few.threshold(coverage)[0] if coverage is not None else abstain_below
             names, kinds, scores = classifying.by_examples(self, inputs, few, modality, transductive)
-        elif by == "similarity":
+        elif labels is not None and by == "similarity":
             names, kinds, scores = classifying.by_similarity(self, inputs, check_labels(labels), modality)
-        elif by == "likelihood":
+        elif labels is not None and by == "likelihood":
             names, kinds, scores = classifying.by_likelihood(self, inputs, check_labels(labels), modality)
         else:
             raise ValueError(f'by is {by!r}; wanted "similarity" or "likelihood"')
@@ -237,9 +255,7 @@ class AllSpark:
 
     # -- words ---------------------------------------------------------------------------------------------------
 
-    def ask(
-        self, inputs: Any, question: str, *, max_new_tokens: int = 64, modality: str | None = None
-    ) -> list[str]:
+    def ask(self, inputs: Any, question: str, *, max_new_tokens: int = 64, modality: str | None = None) -> list[str]:
         """Ask in words of each input; "" for those that could not be read."""
         if not isinstance(question, str) or not question.strip():
             raise ValueError("the question is empty; wanted words")
@@ -258,6 +274,16 @@ class AllSpark:
         _, answers = self._run(inputs, modality, run)
         return ["" if answer is None else answer for answer in answers]
 
+    # -- trained heads -------------------------------------------------------------------------------------------
+
+    def regress(self, inputs: Any, *, modality: str | None = None) -> Tensor:
+        """Numbers of a trained head: (B,), in the targets' unit; NaN for inputs that could not be read."""
+        return trained.numbers(self, inputs, modality)
+
+    def futures(self, inputs: Any) -> list[trained.Futures]:
+        """Where things will be, by a trained head, after the last fixes of each trajectory; see ``Futures``."""
+        return trained.futures(self, inputs)
+
     # -- dense answers -------------------------------------------------------------------------------------------
 
     def segment(
@@ -274,16 +300,38 @@ class AllSpark:
         return segment(self, inputs, labels, examples=examples, modality=modality)
 
 
+@overload
+def load(  # type: ignore[overload-overlap]
+    name: Literal["unistd-base"],
+    *,
+    adapter: None = None,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Forecaster: ...
+
+
+@overload
 def load(
     name: str | os.PathLike = "allspark-base",
     *,
+    adapter: str | os.PathLike | None = None,
     device: str | torch.device | None = None,
     dtype: torch.dtype = torch.float32,
-) -> AllSpark:
+) -> AllSpark: ...
+
+
+def load(
+    name: str | os.PathLike = "allspark-base",
+    *,
+    adapter: str | os.PathLike | None = None,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Any:
     """A model that ships with the package, or one that ``save`` wrote; never a network call.
 
     Args:
-        name: "allspark-base", or a folder.
+        name: "allspark-base", "unistd-base" (a ``Forecaster``), or a folder of either kind.
+        adapter: a folder that ``allspark.finetune`` wrote for this model.
         device: by default a GPU where there is one.
         dtype: of the weights in memory.
 
@@ -293,10 +341,18 @@ def load(
         ValueError: the weights are not those of the configuration.
     """
     from .building import load_parts
+    from .spatiotemporal.config import MODEL_TYPE
 
+    if presets.model_type(os.fspath(name)) == MODEL_TYPE:
+        from .spatiotemporal.forecaster import Forecaster
+
+        return Forecaster.load(name, device)
     model, processor = load_parts(os.fspath(name), dtype)
     model.to(torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))  # type: ignore[arg-type]
-    return AllSpark(model, processor)
+    spark = AllSpark(model, processor)
+    if adapter is not None:
+        spark.adapter = Adapter.attach(model, processor, adapter)
+    return spark
 
 
 def build(

@@ -96,20 +96,23 @@ def run(options: Options) -> dict[str, Any]:
     save_every = options.save_every or measure_every
     out = Path(options.out)
 
-    facts: dict[str, Any] = {"step": 0, "best": None, "best_step": 0, "waited": 0, "arguments": asdict(options)}
+    facts: dict[str, Any] = {"step": 0, "best": None, "best_step": 0, "waited": 0, "arguments": asdict(options),
+                             "data": prepared.data_hash}  # fmt: skip
     restored: dict[str, Tensor] = {}
     if not options.dry_run:
         facts, restored = resume(out, options, prepared, facts)
     model: nn.Module = wrapped.to(device)
-    if options.shard and world > 1:
-        model = shard(wrapped, accelerator)
+    sharded = options.shard and world > 1
+    if sharded:
+        shard(wrapped, accelerator)
     optimiser: Any = torch.optim.AdamW(
         groups(wrapped, options.lr, options.encoder_lr, options.weight_decay), lr=options.lr, betas=(0.9, 0.98)
     )
-    model, optimiser = accelerator.prepare(model, optimiser, device_placement=[True, True])
+    optimiser = accelerator.prepare(optimiser)
+    model = wrapped if sharded else accelerator.prepare(model)
     trained = [p for p in wrapped.parameters() if p.requires_grad]
     average = Average(trained, options.average)
-    head = wrapped.get_base_model().heads[task.name] if prepared.head is not None else None  # type: ignore[operator]
+    head = None if prepared.head is None else prepared.spark.model.heads[task.name]
     weight = None if prepared.weight is None else prepared.weight.to(device)
 
     def learn(collated: Any, targets: Any, step: Step) -> Tensor:
@@ -121,9 +124,11 @@ def run(options: Options) -> dict[str, Any]:
             if not bool(torch.isfinite(everywhere[0])):
                 blame(prepared, step, wrapped, device, facts["step"], gather)
             scaled = loss * world / everywhere[1]  # DDP takes the mean over ranks
-            if plan.mixed:  # parts of other modalities get a gradient of zero, on every rank alike
+            if plan.mixed and not sharded:  # parts of other modalities get a gradient of zero, on every rank alike
                 scaled = scaled + sum((p * 0.0).sum() for p in trained)
             accelerator.backward(scaled)
+            for p in trained if plan.mixed and sharded else ():
+                p.grad = torch.zeros_like(p) if p.grad is None else p.grad
             if accelerator.sync_gradients:
                 accelerator.clip_grad_norm_(trained, options.clip)
             optimiser.step()
@@ -139,7 +144,8 @@ def run(options: Options) -> dict[str, Any]:
 
     if restored:
         checkpoints.set_optimiser_state(optimiser.optimizer, restored)
-        average.tensors = [restored[f"average.{i}"].to(device) for i in range(len(average.tensors))]
+        for i, tensor in enumerate(average.tensors):
+            tensor.copy_(checkpoints.like(tensor, restored[f"average.{i}"]))
         if len(facts["random"]) == world:
             checkpoints.set_random_state(facts["random"][rank])
     else:
@@ -224,18 +230,17 @@ def finish(
         "task": task.name, "seed": options.seed, "steps": facts["step"], "best_step": facts["best_step"],
         "trainable": sum(p.numel() for p in wrapped.parameters() if p.requires_grad), **timing,
     }  # fmt: skip
-    if not (options.shard and size["world"] > 1):  # sharded weights stay those of the last step
-        from safetensors.torch import load_file
+    from safetensors.torch import load_file
 
-        checkpoints.set_adapter_state(wrapped, load_file(Path(options.out) / checkpoints.WEIGHTS))
-        wrapped.to(size["device"])
+    checkpoints.set_adapter_state(wrapped, load_file(Path(options.out) / checkpoints.WEIGHTS))
     for part in ("val", "test"):
         if part in parts:
             results[part] = measure(wrapped, task, prepared.examples, parts[part], **size)
+            alone = {name for i in parts[part] for name in prepared.examples.facts[i].modalities}
             if len(prepared.modalities) > 1:
                 results[f"{part}_by_modality"] = {
                     name: measure(wrapped, task, prepared.examples, parts[part], only=name, **size)
-                    for name in prepared.modalities
+                    for name in sorted(alone)
                 }
     return results
 

@@ -116,8 +116,8 @@ def dense_scores(spark: AllSpark, name: str, item: Item, head: str) -> Tensor:
     record, settings = modalities.get(name), spark.processor.inputs[name]
     for chosen in squares(item, float(config.get("window", 0.0))):
         part_of: Mapping[str, np.ndarray] = {key: value[chosen] for key, value in item.features.items()}
-        part = PointCloud(item.xyz[chosen], part_of, item.crs)
-        scores[:, chosen] = to_points(logits(part).T.cpu(), record, part, settings).softmax(0)
+        square = PointCloud(item.xyz[chosen], part_of, item.crs)
+        scores[:, chosen] = to_points(logits(square).T.cpu(), record, square, settings).softmax(0)
     return scores
 
 

@@ -25,17 +25,19 @@ def blame(
     task, examples = prepared.task, prepared.examples
     head = model.get_base_model().heads[task.name] if prepared.head is not None else None  # type: ignore[operator]
     data, lines = Batches(examples, []), []
+    sizes = [len(step.rows)] if gather is None else gather([len(step.rows)])
     model.eval()
     with torch.no_grad():
-        for row in step.rows:
+        for turn in range(max(sizes)):  # a sharded model needs every rank at every pass
+            row = step.rows[min(turn, len(step.rows) - 1)]
             sample, target = examples[row]
             collated = data.collate([{name: sample[name] for name in step.modalities}], [target])
             loss, count, _, _ = forward(model, task, head, collated, [target], device, None)
-            if not bool(torch.isfinite(loss / count)):
+            if turn < len(step.rows) and not bool(torch.isfinite(loss / count)):
                 source = examples.rows[examples.facts[row].row]
                 lines.append(f"line {source.line} ({', '.join(str(v)[:80] for v in source.inputs.values())})")
     lines = gather(lines) if gather is not None else lines
-    if len(lines) >= len(step.rows) or not lines:
+    if len(lines) >= sum(sizes) or not lines:
         raise FloatingPointError(
             f"the loss is no number at step {number + 1} ({'; '.join(lines[:5]) or 'no single item is to blame'}); the "
             "weights have left their range: lower --lr, or use --precision no"

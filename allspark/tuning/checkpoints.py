@@ -90,13 +90,7 @@ def set_optimiser_state(optimiser: torch.optim.Optimizer, tensors: Mapping[str, 
     for key, value in tensors.items():
         if key.startswith("moment."):
             _, number, name = key.split(".", 2)
-            parameter = parameters[int(number)]
-            mesh = getattr(parameter, "device_mesh", None)
-            if mesh is not None and value.ndim:
-                from torch.distributed.tensor import distribute_tensor
-
-                value = distribute_tensor(value, mesh, parameter.placements)  # type: ignore[attr-defined]
-            state[int(number)][name] = value
+            state[int(number)][name] = like(parameters[int(number)], value)
     optimiser.load_state_dict({**optimiser.state_dict(), "state": dict(state)})
 
 
@@ -154,12 +148,25 @@ def read(place: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, A
 
 
 def set_adapter_state(wrapped: PeftModel, state: Mapping[str, Tensor]) -> None:
-    """Put adapter tensors back; ValueError where they are another model's."""
-    from peft import set_peft_model_state_dict
+    """Put adapter tensors back, sharded as they are; ValueError where they are another model's."""
+    from peft import get_peft_model_state_dict
 
-    result = set_peft_model_state_dict(wrapped, dict(state))
-    if result.unexpected_keys:
-        raise ValueError(f"the checkpoint holds {result.unexpected_keys[0]}, which this run does not train; start anew")
+    there = get_peft_model_state_dict(wrapped, save_embedding_layers=False)  # the parameters' own memory
+    if other := sorted(there.keys() ^ state.keys()):
+        raise ValueError(f"the checkpoint and this run do not agree in {other[0]}; start anew in another --out")
+    with torch.no_grad():
+        for name, tensor in there.items():
+            tensor.copy_(like(tensor, state[name]))
+
+
+def like(tensor: Tensor, value: Tensor) -> Tensor:
+    """A whole value, sharded over ranks as a tensor is."""
+    mesh = getattr(tensor, "device_mesh", None)
+    if mesh is None or not value.ndim:
+        return value
+    from torch.distributed.tensor import distribute_tensor
+
+    return distribute_tensor(value.to(tensor.device), mesh, tensor.placements)  # type: ignore[attr-defined]
 
 
 def same_run(before: Mapping[str, Any], now: Mapping[str, Any], free: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -71,7 +72,9 @@ def measure(
             if not idle:
                 mean_loss.update(loss / weight.clamp_min(1e-12), weight)
                 task.update(metrics, output, to_device_all(targets, device), labels)
-    return {name: float(metric.compute()) for name, metric in {**metrics, "loss": mean_loss}.items()}
+    with warnings.catch_warnings():  # a rank that was idle has nothing of its own; the others' numbers are added
+        warnings.filterwarnings("ignore", message="The ``compute`` method of metric")
+        return {name: float(metric.compute()) for name, metric in {**metrics, "loss": mean_loss}.items()}
 
 
 def to_device_all(targets: Sequence[Any], device: torch.device) -> list[Any]:

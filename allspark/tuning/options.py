@@ -149,13 +149,13 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     for entry in fields(Options):
         flag = "--" + entry.name.replace("_", "-")
         words, choices = entry.metadata["help"], entry.metadata.get("choices")
-        if entry.default is MISSING and entry.default_factory is MISSING:
+        factory = entry.default_factory
+        if entry.default is MISSING and factory is MISSING:
             parser.add_argument(flag, required=True, help=words, choices=choices)
         elif isinstance(entry.default, bool):
             parser.add_argument(flag, action="store_true", help=words)
-        elif entry.default is MISSING:
-            default = entry.default_factory()  # type: ignore[misc]
-            parser.add_argument(flag, nargs="*", default=default, help=words, choices=choices)
+        elif callable(factory):
+            parser.add_argument(flag, nargs="*", default=factory(), help=words, choices=choices)
         else:
             parser.add_argument(flag, type=type(entry.default), default=entry.default, help=words, choices=choices)
     given = vars(parser.parse_args(arguments))

@@ -74,11 +74,11 @@ def _of_columns(options: Options) -> Manifest:
             if value is not None and value == value:
                 cells[field] = value
         line = number + 2
-        options_of = {"table": {"columns": list(options.columns), "row": number}}
+        options_of: dict[str | None, dict[str, Any]] = {"table": {"columns": list(options.columns), "row": number}}
         extra = {key: value for key, value in record.items() if key not in options.columns}
         row = Row({"table": options.data}, line=line, options=options_of, extra=extra)
         target = cells.pop("target", None)
-        words = {key: str(value) for key, value in cells.items()}
+        words: dict[str, Any] = {key: str(value) for key, value in cells.items()}
         rows.append(replace(row, target=None if target is None else _number(target, there["target"], row), **words))
     return Manifest(tuple(rows), options.data)
 

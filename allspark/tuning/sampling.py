@@ -26,7 +26,8 @@ class Plan:
     """The steps of every epoch.
 
     A step's examples all have the same modalities; each rank takes its own part of them. The last step of a kind is
-    filled up with examples from its beginning, so that all ranks have as many.
+    filled up with examples from its beginning, and one of fewer examples than ranks with copies, so that no rank is
+    without; a step's examples are the same whatever the number of ranks among which a global batch is shared.
 
     Args:
         kinds: the modalities of each example.
@@ -81,9 +82,9 @@ class Plan:
             full = self.batch * self.world
             for first in range(0, len(order), full):
                 chosen = order[first : first + full]
-                short = -len(chosen) % self.world if len(order) < full else full - len(chosen)
-                if short and (len(order) >= full or self.world > 1):
-                    chosen = np.concatenate([chosen, np.resize(order, short)])
+                wanted = full if len(order) >= full else self.world
+                if len(chosen) < wanted:
+                    chosen = np.concatenate([chosen, np.resize(order, wanted - len(chosen))])
                 kept = self._kept(kind, random)
                 steps.append(Step(tuple(self.rows[i] for i in chosen[self.rank :: self.world]), kept))
         return [steps[i] for i in random.permutation(len(steps))]

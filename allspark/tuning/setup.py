@@ -99,7 +99,7 @@ def prepare(
     parts = {part: [i for i, name in enumerate(names) if name == part] for part in PARTS if part in names}
     answers = {part: [examples.facts[i].answer for i in rows] for part, rows in parts.items()}
     modalities = sorted({name for fact in examples.facts for name in fact.modalities})
-    widths = {name: int(spark.model.encoders[name].width) for name in modalities if name in spark.model.encoders}  # type: ignore[arg-type]
+    widths = {name: int(spark.model.encoders[name].width) for name in modalities if name in spark.model.encoders}
     head = task.head(answers, modalities, widths)
     examples.head = head
     torch.manual_seed(options.seed)

@@ -5,7 +5,7 @@ Accelerate's own FSDP (``fsdp.yaml`` in ``docs/``) shards on GPUs; on CPUs it co
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from accelerate import Accelerator
 from torch import nn
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
 
-def shard(wrapped: PeftModel, accelerator: Accelerator) -> nn.Module:
-    """The same model with every rank holding a part of each layer (Zhao et al., VLDB 2023); it is not wrapped in DDP.
+def shard(wrapped: PeftModel, accelerator: Accelerator) -> None:
+    """Leave every rank a part of each layer (Zhao et al., VLDB 2023), in place; the model is not wrapped in DDP.
 
     Args:
         wrapped: peft's model, on the accelerator's device.
@@ -25,8 +25,9 @@ def shard(wrapped: PeftModel, accelerator: Accelerator) -> nn.Module:
     from torch.distributed.fsdp import fully_shard
 
     mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
-    layers = getattr(wrapped.get_base_model().language.base_model, "layers", None)  # type: ignore[operator, union-attr]
+    language: Any = wrapped.get_base_model().language
+    layers = getattr(language.base_model, "layers", None)
     for layer in layers if isinstance(layers, nn.ModuleList) else ():
         fully_shard(layer, mesh=mesh)
-    fully_shard(wrapped, mesh=mesh)
-    return wrapped
+    # by default the root keeps its gathered weights after a forward pass, blind to what is copied into its parts
+    fully_shard(wrapped, mesh=mesh, reshard_after_forward=True)

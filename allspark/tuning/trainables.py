@@ -115,9 +115,9 @@ def adapt(
         fan_in_fan_out=any(isinstance(model.get_submodule(name), Conv1D) for name in layers),
     )
     with quiet():
-        wrapped = get_peft_model(model, config)  # type: ignore[arg-type]
+        wrapped = get_peft_model(model, config)
     config.base_model_name_or_path = base
-    return wrapped  # type: ignore[return-value]
+    return wrapped
 
 
 def learning_mode(wrapped: nn.Module) -> None:

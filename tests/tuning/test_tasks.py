@@ -106,8 +106,8 @@ def test_answer_in_words(tiny_folder, tmp_path):
     ]  # fmt: skip
     manifest = made.write_csv(tmp_path / "asked.csv", rows)
     results = run(options(
-        manifest, tmp_path / "run", tiny_folder, "answer", train=["lora"], rank=16, alpha=64, epochs=20, batch=16, lr=1e-2,
-        eval_every=20,
+        manifest, tmp_path / "run", tiny_folder, "answer", train=["lora"], rank=16, alpha=64, epochs=20, batch=16,
+        lr=1e-2, eval_every=20,
     ))  # fmt: skip
     assert results["test"]["tokens"] > 0.6
     spark = allspark.load(tiny_folder, adapter=tmp_path / "run")
