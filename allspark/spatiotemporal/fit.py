@@ -28,6 +28,8 @@ from .model import UniSTD
 from .ranks import budget_loss, clamp_ranks, freeze_ranks, learning_ranks, total_rank
 from .score import autocast, device_of, model_forecast, score
 from .series import Series
+from .simvp import SimVP
+from .tasks import Task
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Training:
 
     Attributes:
         steps: of the optimiser, over all tasks.
+        seconds: of training (looks at the validation part not counted) after which it ends, whatever the steps; rate
+            and ranks then follow the clock. 0 sets no limit; a run with a limit is not repeated bit for bit.
         lr: the highest learning rate.
         weight_decay: on matrices.
         tokens: about so many tokens a step; a task's batch is this over its tokens, from 2 to ``most`` windows.
@@ -52,6 +56,7 @@ class Training:
     """
 
     steps: int = 1000
+    seconds: float = 0.0
     lr: float = 1e-3
     weight_decay: float = 0.05
     tokens: int = 2048
@@ -107,10 +112,9 @@ def random_of(seed: int, step: int, process: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed((seed * 1_000_003 + step) * 64 + process)
 
 
-def batch_size(model: UniSTD, name: str, settings: Training) -> int:
+def batch_size(task: Task, settings: Training) -> int:
     """Windows of a batch of this task."""
-    grid = model.task_parts(name).grid
-    return max(2, min(settings.most, round(settings.tokens / (grid[0] * grid[1]))))
+    return max(2, min(settings.most, round(settings.tokens / (task.grid[0] * task.grid[1]))))
 
 
 def masked_mse(output: Tensor, wanted: Tensor, known: Tensor) -> Tensor:
@@ -134,7 +138,7 @@ def start_from_data(model: UniSTD, series: Mapping[str, Series]) -> None:
             parts.linear.map.bias.copy_(bias)
 
 
-def validation(model: UniSTD, series: Mapping[str, Series], windows: int) -> dict[str, float]:
+def validation(model: nn.Module, series: Mapping[str, Series], windows: int) -> dict[str, float]:
     """Task -> nrmse on its validation part."""
     found = {}
     for name, data in series.items():
@@ -143,7 +147,7 @@ def validation(model: UniSTD, series: Mapping[str, Series], windows: int) -> dic
 
 
 def fit(
-    model: UniSTD,
+    model: UniSTD | SimVP,
     series: Mapping[str, Series],
     settings: Training,
     folder: Path | None = None,
@@ -156,8 +160,8 @@ def fit(
     """Train a model on its tasks.
 
     Args:
-        model: with parts for every task; trained in place. The weights that end in it are those of the look at the
-            validation part with the least mean nrmse.
+        model: with parts for every task, or the convolutional baseline of the only one; trained in place. The weights
+            that end in it are those of the look at the validation part with the least mean nrmse.
         series: task -> data.
         settings: see ``Training``.
         folder: of the checkpoint and ``log.jsonl``; a checkpoint in it is gone on from. None keeps nothing.
@@ -170,9 +174,14 @@ def fit(
         {"step", "seconds", "best_step", "validation": {task: nrmse}, "history": [...], "seconds_by_task": {...}}.
 
     Raises:
-        ValueError: a task without windows in its training or validation part, or a loss that is not finite.
+        ValueError: a task without windows in its training or validation part, a checkpoint of other settings, or a
+            limit in seconds for several processes.
         FloatingPointError: the loss stopped being a number.
     """
+    if settings.seconds and average is not None:
+        raise ValueError(
+            "a limit in seconds and several processes came, whose clocks would disagree; give steps, or train in one"
+        )
     names = list(series)
     windows = {name: data.starts("train") for name, data in series.items()}
     for data in series.values():
@@ -193,22 +202,27 @@ def fit(
             raise ValueError(f"{checkpoint} is of a run with other settings; give the same ones, or another folder")
         if facts["frozen"]:
             freeze_ranks(model)
-    else:
+    elif isinstance(model, UniSTD):
         start_from_data(model, series)
+
+    def progress() -> float:
+        share = facts["seconds"] / settings.seconds if settings.seconds else 0.0
+        return min(max(facts["step"] / settings.steps, share), 1.0)
+
     device, last, sums = device_of(model), time.perf_counter(), dict.fromkeys(names, (0.0, 0))
     model.train()
-    while facts["step"] < settings.steps and facts["step"] != stop_at:
+    while progress() < 1 and facts["step"] != stop_at:
         step = facts["step"]
-        if not facts["frozen"] and step >= settings.rank_share * settings.steps:
+        if not facts["frozen"] and progress() >= settings.rank_share:
             freeze_ranks(model)
             facts["frozen"] = True
         chosen = names[int(torch.multinomial(chances, 1, generator=random_of(settings.seed, step, 63)))]
         data = series[chosen]
         batch = random_batch(
-            data, windows[chosen], batch_size(model, chosen, settings), random_of(settings.seed, step, process)
+            data, windows[chosen], batch_size(data.task, settings), random_of(settings.seed, step, process)
         )
         for group in optimiser.param_groups:
-            group["lr"] = group["base"] * rate(step / settings.steps)
+            group["lr"] = group["base"] * rate(progress())
         parts = batch.prepared
         with autocast(device):
             output = model(chosen, parts.frames.to(device), parts.known.to(device), parts.calendar.to(device))
@@ -233,7 +247,7 @@ def fit(
         facts["seconds_by_task"][chosen] += now - last
         facts["steps_by_task"][chosen] += 1
         facts["step"], last = step + 1, now
-        if facts["step"] % settings.check_every == 0 or facts["step"] == settings.steps:
+        if facts["step"] % settings.check_every == 0 or progress() == 1:
             found = validation(model, series, settings.check_windows)
             mean = sum(found.values()) / len(found)
             losses = {name: total / count for name, (total, count) in sums.items() if count}
@@ -241,13 +255,14 @@ def fit(
                 "step": facts["step"], "seconds": round(facts["seconds"], 1), "validation": found, "loss": losses,
                 "rank": float(total_rank(model).detach()) if facts["budget"] else 0.0,
             })  # fmt: skip
-            if facts["best"] is None or mean < facts["best"]:
+            settled = facts["frozen"] or progress() == 1  # ranks that are still to be rounded would change the answer
+            if settled and (facts["best"] is None or mean < facts["best"]):
                 facts["best"], facts["best_step"] = mean, facts["step"]
                 best_weights = {key: value.detach().clone() for key, value in model.state_dict().items()}
                 if best_path is not None and process == 0:
                     save_checkpoint(best_path, model, torch.optim.SGD(model.parameters(), lr=0.0), {"step": step + 1})
             if say is not None:
-                say(f"step {facts['step']}/{settings.steps} {facts['seconds']:.0f} s, validation nrmse {mean:.4f}, "
+                say(f"step {facts['step']}, {progress():.0%}, {facts['seconds']:.0f} s, validation nrmse {mean:.4f}, "
                     + ", ".join(f"{name} {value:.3f}" for name, value in found.items()))  # fmt: skip
             if folder is not None and process == 0:
                 _append(folder / "log.jsonl", facts["history"][-1])
@@ -257,7 +272,7 @@ def fit(
             last = time.perf_counter()
     if checkpoint is not None and process == 0:
         save_checkpoint(checkpoint, model, optimiser, facts)
-    if facts["step"] == settings.steps:
+    if progress() == 1:
         if best_weights is None and best_path is not None and best_path.exists():
             load_checkpoint(best_path, model, None)
         elif best_weights is not None:

@@ -176,7 +176,7 @@ class Forecaster:
         shared_weights(self.model, model)
         windows = len(series.starts("train"))
         settings = Training(lr=lr, seed=seed, rank_share=0.0)
-        per_epoch = max(1, round(windows / batch_size(model, name, settings)))
+        per_epoch = max(1, round(windows / batch_size(series.task, settings)))
         steps = max(1, epochs) * per_epoch
         settings = replace(settings, steps=steps, check_every=max(1, steps // 10))
         facts = fit(model.to(device_of(self.model)), {name: series}, settings, say=say)

@@ -46,7 +46,8 @@ class LinearPath(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """(B, T_in, C_in, H, W) -> (B, T_out, C_out, H, W)."""
-        x = self.map(frames.flatten(1, 2).movedim(1, -1)).movedim(-1, 1)
+        with torch.autocast(frames.device.type, enabled=False):  # it carries the field itself: eight bits are too few
+            x = self.map(frames.float().flatten(1, 2).movedim(1, -1)).movedim(-1, 1)
         return x.unflatten(1, (self.frames, self.targets))
 
 
@@ -70,8 +71,7 @@ class TaskParts(nn.Module):
             if task.periods
             else None
         )
-        self.grid = (-(-task.size[0] // task.stride), -(-task.size[1] // task.stride)) if not task.graph else task.size
-        self.places = nn.Embedding(self.grid[0] * self.grid[1], width) if task.places else None
+        self.places = nn.Embedding(task.grid[0] * task.grid[1], width) if task.places else None
         if self.places is not None:
             nn.init.normal_(self.places.weight, std=0.02)
 
@@ -84,8 +84,8 @@ class TaskParts(nn.Module):
         )
         if self.places is not None:
             table = self.places.weight
-            if grid != self.grid:  # another extent than in training: the nearest that can be said of its places
-                shaped = table.T.reshape(1, width, *self.grid)
+            if grid != self.task.grid:  # another extent than in training: the nearest that can be said of its places
+                shaped = table.T.reshape(1, width, *self.task.grid)
                 table = F.interpolate(shaped, grid, mode="bilinear", align_corners=False)[0].flatten(1).T
             codes = codes + table
         if self.calendar is not None:

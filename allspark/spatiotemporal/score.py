@@ -46,7 +46,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def model_forecast(model: nn.Module, series: Series, name: str | None = None) -> Forecast:
-    """A model as a forecast function of batches, in physical units.
+    """A model as a forecast function of batches, in physical units and in the precision of ``autocast``.
 
     Args:
         model: ``UniSTD`` or ``SimVP``.
@@ -58,7 +58,7 @@ def model_forecast(model: nn.Module, series: Series, name: str | None = None) ->
 
     def forecast(batch: Batch) -> Tensor:
         parts = batch.prepared
-        with evaluating(model):
+        with evaluating(model), autocast(device):
             output = model(
                 name or task.name, parts.frames.to(device), parts.known.to(device), parts.calendar.to(device)
             )

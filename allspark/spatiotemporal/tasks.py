@@ -118,6 +118,11 @@ class Task:
         return self.frames_in + self.frames_out
 
     @property
+    def grid(self) -> tuple[int, int]:
+        """(h, w): tokens of a field of the training data's size."""
+        return self.size if self.graph else (-(-self.size[0] // self.stride), -(-self.size[1] // self.stride))
+
+    @property
     def variables(self) -> tuple[str, ...]:
         """The channels of the task's series: inputs, then the targets that do not come in."""
         return self.channels + tuple(name for name in self.targets if name not in self.channels)

@@ -11,6 +11,7 @@ from allspark.spatiotemporal.fit import Training, fit, random_of, rate
 from allspark.spatiotemporal.ranks import learning_ranks, rank_table
 from allspark.spatiotemporal.score import model_forecast, score
 from allspark.spatiotemporal.series import Series, pack, unpack, unpack_all
+from allspark.spatiotemporal.simvp import SimVP
 
 SHORT = Training(steps=12, save_every=4, check_every=6, check_windows=4, tokens=128, most=4, rank_share=0.5, lr=3e-3)
 
@@ -81,6 +82,25 @@ def test_gradients_are_averaged_over_processes():
     assert len(calls) > 10
     draws = [torch.randint(1000, (5,), generator=random_of(0, 7, process)).tolist() for process in (0, 1, 0)]
     assert draws[0] == draws[2] != draws[1]
+
+
+def test_a_limit_in_seconds_ends_a_run_and_freezes_its_ranks():
+    parts = {"waves": series()}
+    model = new(parts)
+    settings = Training(steps=10_000, seconds=0.5, check_every=5_000, check_windows=1, tokens=60, most=2)
+    facts = fit(model, parts, settings)
+    assert 0.5 <= facts["seconds"] < 60
+    assert 0 < facts["step"] == facts["best_step"] < 10_000
+    assert learning_ranks(model) == []
+    with pytest.raises(ValueError, match="clocks would disagree"):
+        fit(new(parts), parts, settings, average=lambda grad: grad)
+
+
+def test_the_convolutional_baseline_trains_in_the_same_loop():
+    parts = {"waves": series()}
+    model = SimVP(parts["waves"].task, hidden=8, translator=16, depth=1)
+    facts = fit(model, parts, Training(steps=30, check_every=10, check_windows=4, tokens=240, most=8, lr=3e-3))
+    assert facts["history"][-1]["loss"]["waves"] < 0.5 * facts["history"][0]["loss"]["waves"]
 
 
 def test_a_loss_that_is_no_number_stops_the_run():
