@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from packed import full, read
 from safetensors.torch import load_file
 from torch import Tensor
-from training import autocast
+from training import autocast, load_encoder
 
 import allspark
 from allspark import modality as modalities
@@ -32,15 +32,14 @@ MOST = 100  # items of a class
 
 def part(modality: str, options: argparse.Namespace) -> tuple[Any, Callable[[Tokens], Tensor]]:
     """The encoder, and what makes a vector of its tokens: their mean, or bridge and language model."""
-    prefix, state = "model.encoder.", load_file(options.out / "encoders" / f"{modality}.safetensors")
-    weights = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    place = options.out / "encoders" / f"{modality}.safetensors"
     if options.language is None:
         record = modalities.get(modality)
         encoder = record.encoder(**record.config)  # type: ignore[misc]
-        encoder.load_state_dict(weights)
+        load_encoder(encoder, place)
         return encoder.eval(), lambda tokens: masked_mean(tokens.features, tokens.mask)
     spark = allspark.build("allspark-base", language=options.language, modality=[modality])
-    spark.model.encoders[modality].load_state_dict(weights)
+    load_encoder(spark.model.encoders[modality], place)
     state = load_file(options.out / "bridges" / f"{modality}.safetensors")
     for name, module in (("bridge", spark.model.bridges[modality]), ("prompt", spark.model.prompts.vectors[modality])):
         module.load_state_dict(

@@ -20,10 +20,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from packed import Packed, full, read, without
-from safetensors.torch import load_file
 from siblings import Parts
 from torch import Tensor, nn
-from training import DEVICE, autocast, run
+from training import DEVICE, autocast, load_encoder, run
 
 from allspark import AllSpark
 from allspark.bridges import masked_mean
@@ -122,11 +121,7 @@ def train(modality: str, paths: list[Path], options: argparse.Namespace) -> None
     torch.manual_seed(options.seed)
     spark = Parts.read(options.out).build([modality], options.out / "language", options.seed)
     spark.model.language.requires_grad_(False)
-    stage2 = load_file(options.out / "encoders" / f"{modality}.safetensors")
-    prefix = "model.encoder."
-    spark.model.encoders[modality].load_state_dict(
-        {k.removeprefix(prefix): v for k, v in stage2.items() if k.startswith(prefix)}
-    )
+    load_encoder(spark.model.encoders[modality], options.out / "encoders" / f"{modality}.safetensors")
     spark.model.to(DEVICE)
     sources = [keep_tokens(spark, source) for source in sources]
     model = Bridged(spark, modality, sources, options.alike)

@@ -8,8 +8,9 @@ goes on.
 
 A few class names alone let an encoder forget all else that it could tell apart, which few-shot answers on other classes
 then miss. Two terms hold against that: each item is drawn twice, changed in two ways, and must be found among the
-batch's other items (SimCLR, Chen et al., arXiv 2002.05709); and where the encoder starts from public weights, what
-these said of the unchanged item must stay readable (``keep.py``).
+batch's other items (SimCLR, Chen et al., arXiv 2002.05709); and what is known of the unchanged item must stay
+readable in its vector: what public weights said where the encoder starts from them (``keep.py``), else what simple
+statistics say (``known.py``).
 
     python recipes/allspark-base/encoder_stage.py --data DIR --teacher DIR --out runs/base --only rgb --minutes 12
 """
@@ -18,18 +19,21 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from augment import AUGMENT
-from keep import KEPT, targets
+from keep import targets
+from known import Recall, statistics
 from language_vectors import cached_vectors
 from packed import Packed, pack, read, training_sources, without
 from siblings import Parts, own_vectors
 from torch import Tensor, nn
-from training import DEVICE, autocast, run
+from training import DEVICE, autocast, load_encoder, run
 from warm_start import load_warm_start
 
 from allspark import AllSpark
@@ -47,18 +51,27 @@ VIEWS_WIDTH = 128
 class Objective(nn.Module):
     """Encoder, the linear map to the language space, and vectors for classes that have no name."""
 
-    def __init__(self, encoder: Encoder, sources: list[Packed], vectors: dict[str, Tensor]) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        sources: list[Packed],
+        vectors: dict[str, Tensor],
+        keep: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         super().__init__()
         self.encoder, self.vectors = encoder, vectors
         width, self.space = encoder.width, len(next(iter(vectors.values())))
         self.project = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, self.space))
         self.view = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, VIEWS_WIDTH))
-        self.keep = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, KEPT))
         self.unnamed = nn.ModuleDict(
             {s.source: nn.Embedding(len(set(s.labels)), self.space) for s in sources if not any(s.names.values())}
         )
         for embedding in self.unnamed.values():
             nn.init.normal_(embedding.weight)
+        self.keep = nn.ModuleDict(
+            {name: nn.Sequential(nn.LayerNorm(width), nn.Linear(width, count)) for name, count in keep.items()}
+        )
+        self.recall = Recall(width, self.space) if any("names" in s.samples[0] for s in sources) else None
         self.classes = {s.source: sorted(set(s.labels)) for s in sources}
         self.names = {s.source: s.names for s in sources}
 
@@ -74,10 +87,13 @@ class Objective(nn.Module):
         return torch.stack([self.vectors[name] for name in drawn])
 
     def forward(self, inputs: dict[str, Any]) -> Tensor:
-        """A collated batch -> (B, D) the mean of each item's tokens."""
-        ready = {key: self.word_vectors(value) if isinstance(value, list) else value for key, value in inputs.items()}
-        tokens = self.encoder(**ready)
+        """A collated batch, words as vectors -> (B, D) the mean of each item's tokens."""
+        tokens = self.encoder(**inputs)
         return masked_mean(tokens.features, tokens.mask)
+
+    def with_vectors(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """A collated batch with vectors in place of words."""
+        return {key: self.word_vectors(value) if isinstance(value, list) else value for key, value in inputs.items()}
 
     def views_loss(self, pooled: Tensor) -> Tensor:
         """The second half of a batch holds the first half's items, changed otherwise: each must find its other self."""
@@ -105,6 +121,21 @@ def all_words(sources: list[Packed]) -> list[str]:
     return sorted(words)
 
 
+def what_to_keep(
+    modality: str, sources: list[Packed], spark: AllSpark, warm: Path | None, options: argparse.Namespace
+) -> dict[str, Tensor]:
+    """Source -> what an item's vector must still say: public features where they are the start, else statistics."""
+    found = targets(sources, modality, warm)
+    settings, folder = spark.processor.inputs[modality], options.out / "packed"
+    for source in sources if not found else ():
+        if "names" not in source.samples[0]:  # rows of tables are asked instead (Recall)
+            known = statistics(source, options.data, folder, settings)
+            if known is not None:
+                found[source.source] = known
+    left = {s.source: [i for i, label in enumerate(s.labels) if label not in options.without] for s in sources}
+    return {name: known[left[name]] for name, known in found.items()}
+
+
 def train(modality: str, sources: list[Packed], spark: AllSpark, options: argparse.Namespace) -> None:
     """One modality within its minutes; resumes from its checkpoint. ``spark`` is new, with that modality alone."""
     words = all_words(sources)
@@ -117,9 +148,13 @@ def train(modality: str, sources: list[Packed], spark: AllSpark, options: argpar
         table = cached_vectors(options.teacher, words, cache)
     warm = None if parts.rgb else options.warm  # another tower brings its own weights
     torch.manual_seed(options.seed)
-    model = Objective(spark.model.encoders[modality], sources, dict(zip(words, table.float().to(DEVICE))))
+    kept = what_to_keep(modality, sources, spark, warm, options) if options.keep else {}
+    sources = [without(source, options.without) for source in sources]
+    widths = {name: values.shape[1] for name, values in kept.items()}
+    model = Objective(spark.model.encoders[modality], sources, dict(zip(words, table.float().to(DEVICE))), widths)
     load_warm_start(model.encoder, modality, warm)
-    kept = targets(sources, modality, warm) if options.keep else {}
+    if options.start:
+        load_encoder(model.encoder, options.start / f"{modality}.safetensors")
     views = options.views if modality in AUGMENT else 0.0  # without a change both would be the same
     collate = modalities.get(modality).collate
 
@@ -128,13 +163,16 @@ def train(modality: str, sources: list[Packed], spark: AllSpark, options: argpar
     ) -> tuple[Tensor, float]:
         target = torch.tensor([model.classes[source.source].index(source.labels[i]) for i in rows], device=DEVICE)
         with autocast():
-            pooled = model(to_device(collate(samples), DEVICE))
+            batch = model.with_vectors(to_device(collate(samples), DEVICE))
+            pooled = model(batch)
             vectors = F.normalize(model.project(pooled).float(), dim=-1)
             extra = views * model.views_loss(pooled) if views else 0.0
-            if kept:
-                guess = model.keep(pooled).float()
+            if source.source in kept:
+                guess = model.keep[source.source](pooled).float()
                 known = kept[source.source][rows].to(DEVICE)
                 extra = extra + options.keep * (1 - F.cosine_similarity(guess, known)).mean()
+            if model.recall is not None and options.keep:
+                extra = extra + options.keep * model.recall(pooled, batch)
         logits = vectors @ model.class_vectors(source.source, random).T / TEMPERATURE
         loss = F.cross_entropy(logits, target, label_smoothing=0.05)
         return loss + extra, float((logits.argmax(1) == target).float().mean())
@@ -156,7 +194,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="modalities; all by default")
     parser.add_argument("--minutes", type=float, default=3.0, help="per modality")
     parser.add_argument("--views", type=float, default=0.3, help="weight of finding an item's other view; 0: off")
-    parser.add_argument("--keep", type=float, default=1.0, help="weight of what the warm start knew; 0: off")
+    parser.add_argument("--keep", type=float, default=1.0, help="weight of what must stay readable; 0: off")
+    parser.add_argument("--start", type=Path, help="folder of an earlier run's encoders to begin with")
     parser.add_argument("--without", nargs="*", default=[], help="class ids or sources left out, for ablations")
     parser.add_argument("--batch", type=int, default=48)
     parser.add_argument("--lr", type=float, default=5e-4)
@@ -175,7 +214,7 @@ def main() -> None:
         spark = parts.build([modality], seed=options.seed)
         settings = spark.processor.inputs[modality]
         paths = [pack(name, "train", options.data, options.out / "packed", settings) for name in names]
-        train(modality, [without(read(path), options.without) for path in paths], spark, options)
+        train(modality, [read(path) for path in paths], spark, options)
 
 
 if __name__ == "__main__":

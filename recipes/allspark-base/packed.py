@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -51,17 +51,11 @@ def pack(name: str, split: str, data: Path, folder: Path, settings: dict[str, An
     if path.exists():
         return path
     start = time.perf_counter()
-    record = modalities.get(source.modality)
     tensors: dict[str, Tensor] = {}
     lists: dict[str, list[str]] = {}
-    labels, left_out = [], 0
-    for row in load(source, data, split, per_class=per_class):
-        try:
-            sample = record.prepare(row.item, **settings)
-        except ValueError:
-            left_out += 1
-            continue
-        for key, value in sample.items():  # type: ignore[union-attr]
+    labels: list[str] = []
+    for row, sample in prepared(name, split, data, settings, per_class):
+        for key, value in sample.items():
             if isinstance(value, Tensor):
                 half = value.dtype == torch.float32 and value.numel() > HALF_ABOVE
                 tensors[f"{len(labels)}/{key}"] = (value.half() if half else value).contiguous().clone()
@@ -74,9 +68,25 @@ def pack(name: str, split: str, data: Path, folder: Path, settings: dict[str, An
     path.with_suffix(".json").write_text(json.dumps(facts), encoding="utf-8")
     save_file(tensors, path.with_suffix(".partial"))
     os.replace(path.with_suffix(".partial"), path)
-    print(f"packed {name} {split}: {len(labels)} samples ({left_out} left out), {time.perf_counter() - start:.0f} s",
-          flush=True)  # fmt: skip
+    print(f"packed {name} {split}: {len(labels)} samples, {time.perf_counter() - start:.0f} s", flush=True)
     return path
+
+
+def prepared(
+    name: str, split: str, data: Path, settings: dict[str, Any], per_class: int = PER_CLASS
+) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Records of a source and what ``prepare`` makes of them; those that it refuses are counted and left out."""
+    source = SOURCES[name]
+    prepare, left_out = modalities.get(source.modality).prepare, 0
+    for row in load(source, data, split, per_class=per_class):
+        try:
+            sample: Any = prepare(row.item, **settings)
+        except ValueError:
+            left_out += 1
+            continue
+        yield row, sample
+    if left_out:
+        print(f"{name} {split}: {left_out} items cannot be prepared and were left out", flush=True)
 
 
 def read(path: Path) -> Packed:

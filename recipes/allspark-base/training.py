@@ -93,6 +93,13 @@ def restore(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> d
     return facts
 
 
+def load_encoder(encoder: nn.Module, path: Path) -> None:
+    """Fill an encoder from a checkpoint of stage 2."""
+    prefix = "model.encoder."
+    state = {k.removeprefix(prefix): v for k, v in load_file(path).items() if k.startswith(prefix)}
+    encoder.load_state_dict(state)
+
+
 Step = Callable[[Packed, list[dict[str, Any]], list[int], torch.Generator], tuple[Tensor, float]]
 
 
