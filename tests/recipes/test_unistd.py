@@ -32,8 +32,8 @@ def npz(**arrays):
 
 
 def idx(count):
-    random = np.random.default_rng(0)
-    pixels = random.integers(0, 255, (count, DIGIT, DIGIT), np.uint8)
+    pixels = np.zeros((count, DIGIT, DIGIT), np.uint8)
+    pixels[:, 8:20, 12:16] = 255
     return gzip.compress(struct.pack(">IIII", 2051, count, DIGIT, DIGIT) + pixels.tobytes())
 
 
@@ -48,15 +48,16 @@ def data(tmp_path_factory):
     zipped(
         folder / "bikenyc.zip", {"bikenyc_1369x16x8x2_hourly.npz": npz(flow=random.integers(0, 90, (100, 16, 8, 2)))}
     )
-    speed = "\n".join(",".join(f"{v:.1f}" for v in row) for row in 60 + random.normal(size=(160, 207)))
+    speed = "\n".join(",".join(f"{v:.1f}" for v in row) for row in 60 + random.normal(size=(300, 207)))
     weights = "\n".join(",".join(row) for row in np.eye(207, dtype=int).astype(str))
     zipped(folder / "metr_la_7days.zip", {"los_speed.csv": speed, "los_adj.csv": weights})
     centi = random.integers(0, 1500, (300, 33, 49)).astype(np.int16)
     zipped(folder / "era5_uk_t2m.zip",
            {"era5_uk_t2m_201903_hourly.npz": npz(t2m_centiK=centi, dates=np.array([["20190301", "00"]]))})  # fmt: skip
     cubes = {}
-    for name, size, count, step in (("A1B_north_america", (37, 49), 180, "YS"), ("E1_north_america", (37, 49), 180, "YS"),
-                                    ("ostia_monthly", (18, 432), 54, "MS")):  # fmt: skip
+    yearly = ((37, 49), 180, "YS")
+    layout = {"A1B_north_america": yearly, "E1_north_america": yearly, "ostia_monthly": ((18, 432), 54, "MS")}
+    for name, (size, count, step) in layout.items():
         field = "surface_temperature" if name.startswith("ostia") else "air_temperature"
         time = xr.date_range("1900-01-01", periods=count, freq=step, unit="ns")
         values = 280 + random.normal(size=(count, *size)).astype("float32")
@@ -66,8 +67,8 @@ def data(tmp_path_factory):
         cubes[f"{name}.nc"] = (root / "cube.nc").read_bytes()
     zipped(folder / "iris_climate.zip", cubes)
     rate = random.integers(0, 900, (4, 36, 128, 128)).astype(np.uint16)
-    zipped(folder / "radar_mrms_20190610.zip",
-           {"mrms_preciprate_4windows_36x128x128.npz": npz(rate_centi_mmh=rate, times=np.array(["20190610-000000"]))})  # fmt: skip
+    mrms = npz(rate_centi_mmh=rate, times=np.array(["20190610-000000"]))
+    zipped(folder / "radar_mrms_20190610.zip", {"mrms_preciprate_4windows_36x128x128.npz": mrms})
     events = {}
     for day in ("20160928", "20170509"):
         events[f"raw_{day}"] = random.integers(0, 120, (40, 128, 128)).astype(np.uint8)
@@ -166,7 +167,8 @@ def test_tables_are_filled_from_results_alone(tmp_path, monkeypatch):
         {"step": 9, "seconds": 60.0, "validation": {"a": 0.3}},
     ]
     joint = {name: {**cell, "rmse": 1.0, "nrmse": 0.25} for name in TASKS}
-    results.write(tmp_path / "joint.json", {**joint, "training": {"seconds": 60.0, "parameters": 7e6, "learning": 2e6, "looks": looks}})  # fmt: skip
+    facts = {"seconds": 60.0, "parameters": 7e6, "learning": 2e6, "looks": looks}
+    results.write(tmp_path / "joint.json", {**joint, "training": facts})
     results.write(tmp_path / "per_task.json", {f"{name} / 0": {**cell, **training} for name in TASKS})
     results.write(tmp_path / "baselines.json", {f"{name} / {words}": cell for name in TASKS for words in tables.CHEAP})
     claim = {"mean": 0.5, "tasks": {}, "steps": 10, "learning": 1e6}
