@@ -92,9 +92,7 @@ def fit(support: Tensor, mask: Tensor, tried: Sequence[str], text: Tensor | None
         prior = torch.tensor([METHODS[name].temperature for name in tried], dtype=torch.float64)[index]
         unit = prior / METHODS["centred"].temperature  # cosines, on each method's own scale
         known = text_scores(support.flatten(1, 2), vectors)
-        mixed = [
-            calibrate(held_out + (share * unit)[:, None, None] * known, usable, prior) for share in TEXT_SHARES
-        ]
+        mixed = [calibrate(held_out + (share * unit)[:, None, None] * known, usable, prior) for share in TEXT_SHARES]
         best = choose(mixed)
         # One shot leaves nothing out, but the names never saw the examples: do they know them better than chance?
         alone = calibrate(known * unit[:, None, None], mask.flatten(1), prior)

@@ -128,7 +128,9 @@ def _newton_step(x: Tensor, transposed: Tensor, w: Tensor, shares: Tensor, penal
             break
         image = hessian(direction)
         bend = (direction * image).sum((1, 2))
-        length = torch.where(going & (bend > 0), product / bend.clamp_min(torch.finfo(bend.dtype).tiny), 0.0)[:, None, None]
+        length = torch.where(going & (bend > 0), product / bend.clamp_min(torch.finfo(bend.dtype).tiny), 0.0)[
+            :, None, None
+        ]
         step = step + length * direction
         residual = residual - length * image
         scaled = inverse * residual

@@ -121,7 +121,7 @@ class AllSparkModel(PreTrainedModel):
                     f"{vectors.shape[1]} vectors came; make both with the same processor"
                 )
             embeds = embeds.masked_scatter(where[..., None], vectors)
-        if (missing := [n for n in inputs if n not in tokens]):
+        if missing := [n for n in inputs if n not in tokens]:
             raise ValueError(f"the model has no modality {missing}; it has {self.config.modalities}")
         return embeds, tokens
 

@@ -30,9 +30,7 @@ class Prediction:
     error: str | None = None
 
 
-def prediction_of(
-    kind: Kind, names: Sequence[str], scores: Tensor | None, abstain_below: float | None
-) -> Prediction:
+def prediction_of(kind: Kind, names: Sequence[str], scores: Tensor | None, abstain_below: float | None) -> Prediction:
     """Scores over the names -> a Prediction; of a bad input one that has abstained."""
     if isinstance(kind, Bad) or scores is None:
         return Prediction("", abstained=True, error=str(kind))

@@ -161,10 +161,7 @@ class AllSparkProcessor(ProcessorMixin):
         length = max(len(row["input_ids"]) for row in rows)
         batch = {
             key: torch.stack(
-                [
-                    torch.cat([row[key].new_full((length - len(row[key]),), fill.get(key, 0)), row[key]])
-                    for row in rows
-                ]
+                [torch.cat([row[key].new_full((length - len(row[key]),), fill.get(key, 0)), row[key]]) for row in rows]
             )
             for key in rows[0]
         }

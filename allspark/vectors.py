@@ -80,9 +80,7 @@ def _word_vectors(model: AllSparkModel, batch: dict[str, Any], levels: Sequence[
     return found
 
 
-def token_vectors(
-    model: AllSparkModel, processor: AllSparkProcessor, name: str, features: Tensor, at: str
-) -> Tensor:
+def token_vectors(model: AllSparkModel, processor: AllSparkProcessor, name: str, features: Tensor, at: str) -> Tensor:
     """Every token of one modality on its own through bridge and language model: (B, N, D) -> (B, N, D or H)."""
     if at == "encoder":
         return features

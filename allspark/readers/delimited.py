@@ -21,7 +21,7 @@ HEAD = 1 << 16  # bytes looked at
 
 
 def encoding_of(path: Path, name: str) -> str:
-    """"utf-8-sig", "utf-16" (by its mark), or "latin-1" where the bytes are not UTF-8.
+    """ "utf-8-sig", "utf-16" (by its mark), or "latin-1" where the bytes are not UTF-8.
 
     Raises:
         UnreadableFileError: a file with NUL bytes: no text.

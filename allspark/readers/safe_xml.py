@@ -40,5 +40,5 @@ def parse_xml(path: Path, name: str) -> ElementTree.Element:
 
 
 def local_name(element: ElementTree.Element) -> str:
-    """"trkpt" of "{http://www.topografix.com/GPX/1/1}trkpt": versions differ in the namespace only."""
+    """ "trkpt" of "{http://www.topografix.com/GPX/1/1}trkpt": versions differ in the namespace only."""
     return element.tag.rpartition("}")[2]
