@@ -148,12 +148,15 @@ def design(batch: Batch) -> tuple[Tensor, Tensor]:
     return torch.cat([torch.ones_like(x[..., :1]), x], -1), y
 
 
-def shared_linear_map(series: Series, most: int = 300) -> tuple[Tensor, Tensor]:
+def shared_linear_map(
+    series: Series, most: int = 300, more: Callable[[Batch], Tensor] | None = None
+) -> tuple[Tensor, Tensor]:
     """Weight (M, K) and bias (M,) of one ridge regression for all places: where the model's linear path starts.
 
     Args:
         series: its training part is read.
         most: windows, evenly spaced.
+        more: further inputs of a batch (B, L, H, W), normalised, behind the frames.
     """
     windows = series.starts("train")
     windows = windows[:: -(-len(windows) // most)]
@@ -161,6 +164,8 @@ def shared_linear_map(series: Series, most: int = 300) -> tuple[Tensor, Tensor]:
     for first in range(0, len(windows), 16):
         batch = batch_of(series, windows[first : first + 16])
         x, y = design(batch)
+        if more is not None:
+            x = torch.cat([x, more(batch).flatten(2).permute(2, 0, 1)], -1)
         known = batch.targets_known.flatten(1, 2).flatten(2).permute(2, 0, 1).all(-1, keepdim=True)
         x, y = (x * known).flatten(0, 1).double(), (y * known).flatten(0, 1).double()
         a, b = x.T @ x, x.T @ y

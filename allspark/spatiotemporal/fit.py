@@ -21,7 +21,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .baselines import shared_linear_map
 from .batches import random_batch
 from .checkpoints import load_checkpoint, save_checkpoint
 from .model import UniSTD
@@ -133,9 +132,7 @@ def start_from_data(model: UniSTD, series: Mapping[str, Series]) -> None:
                 raise ValueError(f"task {name!r} is a sensor network without adjacency; give Series(adjacency=…)")
             parts.stem.adjacency.copy_(data.adjacency)  # type: ignore[operator]
         if parts.linear is not None:
-            weight, bias = shared_linear_map(data)
-            parts.linear.map.weight.copy_(weight)
-            parts.linear.map.bias.copy_(bias)
+            parts.linear.start(data)
 
 
 def validation(model: nn.Module, series: Mapping[str, Series], windows: int) -> dict[str, float]:

@@ -5,11 +5,11 @@
       + positions, places, calendar
       trunk                   frozen ViT blocks, RA-MoE on q, k, v, o, temporal module after each
       decoder of the task     time unfolded, transposed convolutions, skip           (B, T_out, C_out, H, W)
-      + linear path           a map from input frames to output frames, alike for all places
+      + linear path           a map from input frames and usual values to output frames, alike for all places
 
-No forecast frame is fed back. What is ours and not the paper's: the linear path (it starts as persistence, or as the
-least squares fit that ``baselines`` finds), the phase of the calendar, and features of a fixed grid's places (all by
-record).
+No forecast frame is fed back. What is ours and not the paper's: the linear path (it starts as persistence, or as a
+least squares fit on the training part), the phase of the calendar, and features and usual values of a fixed grid's
+places (all by record).
 """
 
 from __future__ import annotations
@@ -21,34 +21,76 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..encoders.vit import positions_2d
+from .baselines import shared_linear_map
 from .config import UniSTDConfig
 from .normalise import calendar_size
+from .season import Season
+from .series import Series
 from .stems import GraphDecoder, GraphStem, GridDecoder, GridStem
 from .tasks import Task
 from .trunk import adapt_trunk, fill_trunk, plain_trunk
 
 
 class LinearPath(nn.Module):
-    """Each output frame and channel as one linear function of a place's input frames and channels."""
+    """Each output frame and channel as one linear function of what a place measured and of what is usual there.
+
+    Two maps: one of a place's input frames and channels alone; and, for records with a calendar and a fixed grid, one
+    that is also told the place's harmonic climatology at all instants of the window (``season``), so that it can carry
+    on how far a place is from its usual. Where the instant is not known, the first answers.
+    """
 
     def __init__(self, task: Task) -> None:
         super().__init__()
-        self.frames, self.targets = task.frames_out, len(task.targets)
-        channels = len(task.channels)
-        self.map = nn.Linear(task.frames_in * channels, task.frames_out * self.targets)
-        nn.init.zeros_(self.map.weight)
-        nn.init.zeros_(self.map.bias)
-        with torch.no_grad():
-            for target, name in enumerate(task.targets):
-                if name in task.channels:
-                    last = (task.frames_in - 1) * channels + task.channels.index(name)
-                    self.map.weight[target :: self.targets, last] = 1.0  # persistence
+        self.task, self.targets = task, len(task.targets)
+        inside, outside = task.frames_in * len(task.channels), task.frames_out * self.targets
+        self.map = nn.Linear(inside, outside)
+        seasonal = bool(task.periods) and task.places and task.anchor == "none"
+        self.season = Season(task) if seasonal else None
+        self.seasonal = nn.Linear(2 * inside + outside, outside) if seasonal else None
+        for layer in filter(None, (self.map, self.seasonal)):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+            with torch.no_grad():
+                for target, name in enumerate(task.targets):
+                    if name in task.channels:
+                        last = inside - len(task.channels) + task.channels.index(name)
+                        layer.weight[target :: self.targets, last] = 1.0  # persistence
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """(B, T_in, C_in, H, W) -> (B, T_out, C_out, H, W)."""
+    def usual(self, calendar: Tensor, size: tuple[int, int]) -> Tensor:
+        """(B, F) -> (B, L, H, W): the climatology at the input's and the forecast's instants."""
+        assert self.season is not None
+        task, found = self.task, self.season(calendar, size)
+        inputs, targets = found[:, : task.frames_in, : len(task.channels)], found[:, task.frames_in :]
+        return torch.cat([inputs.flatten(1, 2), targets[:, :, task.target_index()].flatten(1, 2)], 1)
+
+    def forward(self, frames: Tensor, calendar: Tensor) -> Tensor:
+        """(B, T_in, C_in, H, W) and (B, F) -> (B, T_out, C_out, H, W)."""
         with torch.autocast(frames.device.type, enabled=False):  # it carries the field itself: eight bits are too few
-            x = self.map(frames.float().flatten(1, 2).movedim(1, -1)).movedim(-1, 1)
-        return x.unflatten(1, (self.frames, self.targets))
+            x = frames.float().flatten(1, 2)
+            found = self.map(x.movedim(1, -1)).movedim(-1, 1)
+            if self.seasonal is not None:
+                told = torch.cat([x, self.usual(calendar, (frames.shape[-2], frames.shape[-1]))], 1)
+                known = instant_known(calendar)[:, :, None, None]
+                found = torch.where(known, self.seasonal(told.movedim(1, -1)).movedim(-1, 1), found)
+        return found.unflatten(1, (self.task.frames_out, self.targets))
+
+    @torch.no_grad()
+    def start(self, series: Series) -> None:
+        """Set both maps to their least squares fit on the training part."""
+        weight, bias = shared_linear_map(series)
+        self.map.weight.copy_(weight)
+        self.map.bias.copy_(bias)
+        if self.season is not None and self.seasonal is not None:
+            self.season.learn(series)
+            size = series.task.size
+            weight, bias = shared_linear_map(series, more=lambda batch: self.usual(batch.prepared.calendar, size))
+            self.seasonal.weight.copy_(weight)
+            self.seasonal.bias.copy_(bias)
+
+
+def instant_known(calendar: Tensor) -> Tensor:
+    """(B, F) -> (B, 1) bool: a calendar of zeros is that of an unknown instant."""
+    return calendar.abs().sum(1, keepdim=True) > 0
 
 
 class TaskParts(nn.Module):
@@ -89,8 +131,7 @@ class TaskParts(nn.Module):
                 table = F.interpolate(shaped, grid, mode="bilinear", align_corners=False)[0].flatten(1).T
             codes = codes + table
         if self.calendar is not None:
-            known = calendar.abs().sum(1, keepdim=True) > 0  # (B, 1); an unknown instant adds nothing
-            codes = codes + (self.calendar(calendar) * known)[:, None]
+            codes = codes + (self.calendar(calendar) * instant_known(calendar))[:, None]  # else it adds nothing
         return codes
 
 
@@ -151,7 +192,7 @@ class UniSTD(nn.Module):
             tokens = block(tokens)
         size = (frames.shape[-2], frames.shape[-1])
         output = parts.decoder(tokens, grid, fine, size)
-        return output if parts.linear is None else output + parts.linear(frames)
+        return output if parts.linear is None else output + parts.linear(frames, calendar)
 
     def learning(self) -> list[tuple[str, nn.Parameter]]:
         """(name, parameter) of everything that learns."""

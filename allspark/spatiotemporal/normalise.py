@@ -87,6 +87,12 @@ def _per_variable(task: Task, numbers: tuple[float, ...], like: Tensor) -> Tenso
     return like.new_tensor(numbers)[:, None, None]
 
 
+def normalised(task: Task, values: Tensor) -> Tensor:
+    """(…, C, H, W) of every variable in physical units -> around 0, spread 1; for records without an anchor."""
+    values = forward_transform(task, values) - _per_variable(task, task.mean, values)
+    return values / _per_variable(task, task.std, values)
+
+
 def prepare(task: Task, values: Tensor, known: Tensor, instants: list[float | None]) -> Prepared:
     """Input frames in physical units -> what the model sees.
 

@@ -1,5 +1,6 @@
 """The model: any frames, channels and sizes; missing pixels; what learns and what does not; pretrained blocks."""
 
+import math
 from itertools import pairwise
 
 import pytest
@@ -12,6 +13,7 @@ from allspark.spatiotemporal.config import UNISTD_BASE, UNISTD_TINY, UniSTDConfi
 from allspark.spatiotemporal.fit import masked_mse, start_from_data
 from allspark.spatiotemporal.model import UniSTD
 from allspark.spatiotemporal.normalise import calendar, fill, prepare, prepare_targets, restore
+from allspark.spatiotemporal.season import Season
 from allspark.spatiotemporal.series import Series
 from allspark.spatiotemporal.tasks import Task, split_by_time
 from allspark.spatiotemporal.trunk import encoder_blocks, frozen_share, random_blocks, vit_blocks
@@ -222,6 +224,55 @@ def test_blocks_come_from_encoders_and_from_vits(tmp_path):
     assert torch.equal(
         random_blocks(UNISTD_TINY, 3)[0]["attn.q.weight"], random_blocks(UNISTD_TINY, 3)[0]["attn.q.weight"]
     )
+
+
+def test_a_place_knows_what_is_usual_at_an_instant():
+    hour = torch.arange(24 * 12)
+    day = torch.sin(hour * 2 * math.pi / 24) + 0.5 * torch.cos(3 * hour * 2 * math.pi / 24)
+    weekday = 1 + 0.5 * (hour // 24 % 7 < 5)
+    values = (10 + (day * weekday)[:, None, None, None] * torch.rand(1, 2, 12, 10)).float()
+    record = {"channels": ("in", "out"), "periods": ("day", "week"), "share": (0.8, 0.1)}
+    data = series(values, start=3 * 86_400.0, **record)
+    season = Season(data.task)
+    season.learn(data)
+    found = batch_of(data, data.starts("test"))
+    usual = season(found.prepared.calendar, (12, 10))
+    torch.testing.assert_close(usual[:, :4], found.prepared.frames, atol=0.15, rtol=0)
+    torch.testing.assert_close(usual[:, 4:], found.wanted, atol=0.15, rtol=0)
+    assert season(found.prepared.calendar, (20, 30)).shape[-2:] == (20, 30)
+
+
+def test_without_an_instant_the_linear_path_leaves_the_season_out():
+    data = series()
+    model = tiny(data.task)
+    start_from_data(model, {"waves": data})
+    path = model.parts["waves"].linear
+    found = batch_of(data, data.starts("test")).prepared
+    unknown = torch.zeros_like(found.calendar)
+    before = path(found.frames, unknown)
+    with torch.no_grad():
+        path.seasonal.weight.fill_(7.0)
+    assert torch.equal(path(found.frames, unknown), before)
+    assert not torch.allclose(path(found.frames, found.calendar), before)
+
+
+def test_a_season_is_learnt_in_pieces_and_from_known_values(monkeypatch):
+    from allspark.spatiotemporal import season as module
+
+    data = series()
+    data.valid = [torch.ones_like(data.segments[0], dtype=torch.bool)]
+    data.valid[0][:, :, 0, 0] = False
+    data.valid[0][5:9, :, 1, 1] = False
+    whole, pieces = Season(data.task), Season(data.task)
+    whole.learn(data)
+    data.segments[0][5:9, :, 1, 1] = 1e6  # what is not known must not matter
+    monkeypatch.setattr(module, "PIECE", 3000)
+    pieces.learn(data)
+    torch.testing.assert_close(whole.season, pieces.season)
+    assert (whole.season[:, :, 0, 0] == 0).all()
+    unknown = Season(data.task)
+    unknown.learn(Series(data.task, data.segments, start=[None]))
+    assert (unknown.season == 0).all()
 
 
 def test_both_ways_of_attending_are_the_encoders(monkeypatch):
