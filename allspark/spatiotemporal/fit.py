@@ -39,6 +39,7 @@ class Training:
         steps: of the optimiser, over all tasks.
         seconds: of training (looks at the validation part not counted) after which it ends, whatever the steps; rate
             and ranks then follow the clock. 0 sets no limit; a run with a limit is not repeated bit for bit.
+        clock: what these seconds are: of the "wall", or of the "processor", which neighbours do not stretch.
         lr: the highest learning rate.
         weight_decay: on matrices.
         tokens: about so many tokens a step; a task's batch is this over its tokens, from 2 to ``most`` windows.
@@ -56,6 +57,7 @@ class Training:
 
     steps: int = 1000
     seconds: float = 0.0
+    clock: str = "wall"
     lr: float = 1e-3
     weight_decay: float = 0.05
     tokens: int = 2048
@@ -168,7 +170,8 @@ def fit(
         stop_at: stop after this step, as if killed; for tests.
 
     Returns:
-        {"step", "seconds", "best_step", "validation": {task: nrmse}, "history": [...], "seconds_by_task": {...}}.
+        {"step", "seconds" and "processor" (of training alone), "best_step", "validation": {task: nrmse},
+        "history": [...], "seconds_by_task": {...}}.
 
     Raises:
         ValueError: a task without windows in its training or validation part, a checkpoint of other settings, or a
@@ -179,6 +182,8 @@ def fit(
         raise ValueError(
             "a limit in seconds and several processes came, whose clocks would disagree; give steps, or train in one"
         )
+    if settings.clock not in ("wall", "processor"):
+        raise ValueError(f"clock is {settings.clock!r}; wanted 'wall' or 'processor'")
     names = list(series)
     windows = {name: data.starts("train") for name, data in series.items()}
     for data in series.values():
@@ -187,7 +192,8 @@ def fit(
     budget = float(total_rank(model).detach()) if learning_ranks(model) else 0.0
     optimiser = torch.optim.AdamW(parameter_groups(model, settings), lr=settings.lr, betas=(0.9, 0.98))
     facts: dict[str, Any] = {
-        "step": 0, "seconds": 0.0, "frozen": not learning_ranks(model), "budget": budget, "best": None, "best_step": 0,
+        "step": 0, "seconds": 0.0, "processor": 0.0,
+        "frozen": not learning_ranks(model), "budget": budget, "best": None, "best_step": 0,
         "history": [], "seconds_by_task": dict.fromkeys(names, 0.0), "steps_by_task": dict.fromkeys(names, 0),
         "settings": asdict(settings),
     }  # fmt: skip
@@ -203,10 +209,16 @@ def fit(
         start_from_data(model, series)
 
     def progress() -> float:
-        share = facts["seconds"] / settings.seconds if settings.seconds else 0.0
+        spent = facts["seconds" if settings.clock == "wall" else "processor"]
+        share = spent / settings.seconds if settings.seconds else 0.0
         return min(max(facts["step"] / settings.steps, share), 1.0)
 
-    device, last, sums = device_of(model), time.perf_counter(), dict.fromkeys(names, (0.0, 0))
+    device, last, busy, sums = (
+        device_of(model),
+        time.perf_counter(),
+        time.process_time(),
+        dict.fromkeys(names, (0.0, 0)),
+    )
     model.train()
     while progress() < 1 and facts["step"] != stop_at:
         step = facts["step"]
@@ -243,13 +255,15 @@ def fit(
         facts["seconds"] += now - last
         facts["seconds_by_task"][chosen] += now - last
         facts["steps_by_task"][chosen] += 1
-        facts["step"], last = step + 1, now
+        facts["processor"] += time.process_time() - busy
+        facts["step"], last, busy = step + 1, now, time.process_time()
         if facts["step"] % settings.check_every == 0 or progress() == 1:
             found = validation(model, series, settings.check_windows)
             mean = sum(found.values()) / len(found)
             losses = {name: total / count for name, (total, count) in sums.items() if count}
             facts["history"].append({
-                "step": facts["step"], "seconds": round(facts["seconds"], 1), "validation": found, "loss": losses,
+                "step": facts["step"], "seconds": round(facts["seconds"], 1),
+                "processor": round(facts["processor"], 1), "validation": found, "loss": losses,
                 "rank": float(total_rank(model).detach()) if facts["budget"] else 0.0,
             })  # fmt: skip
             settled = facts["frozen"] or progress() == 1  # ranks that are still to be rounded would change the answer
@@ -263,10 +277,10 @@ def fit(
                     + ", ".join(f"{name} {value:.3f}" for name, value in found.items()))  # fmt: skip
             if folder is not None and process == 0:
                 _append(folder / "log.jsonl", facts["history"][-1])
-            sums, last = dict.fromkeys(names, (0.0, 0)), time.perf_counter()
+            sums, last, busy = dict.fromkeys(names, (0.0, 0)), time.perf_counter(), time.process_time()
         if checkpoint is not None and process == 0 and facts["step"] % settings.save_every == 0:
             save_checkpoint(checkpoint, model, optimiser, facts)
-            last = time.perf_counter()
+            last, busy = time.perf_counter(), time.process_time()
     if checkpoint is not None and process == 0:
         save_checkpoint(checkpoint, model, optimiser, facts)
     if progress() == 1:

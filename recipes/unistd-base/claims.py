@@ -2,8 +2,8 @@
 
     python recipes/unistd-base/claims.py [--trunk allspark-base] [--seconds 30] [--seeds 1] [--only a b c d e]
 
-Every run trains for ``--seconds`` times the number of its tasks, chooses its best look at the validation part, and is
-scored once on the test part (mean of the tasks' nrmse).
+Every run trains for ``--seconds`` of one processor times the number of its tasks, chooses its best look at the
+validation part, and is scored once on the test part (mean of the tasks' nrmse).
 
 a  one joint model of 3, 5 and 10 tasks against as many models of one task each, with the same seconds in all
 b  trunk pretrained and frozen, random and frozen, pretrained and trained in full
@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from budgets import budget
 from results import RESULTS, cell
 
 from allspark.spatiotemporal.config import UNISTD_BASE
-from allspark.spatiotemporal.fit import Training, fit
+from allspark.spatiotemporal.fit import fit
 from allspark.spatiotemporal.forecaster import Forecaster
 from allspark.spatiotemporal.model import UniSTD
 from allspark.spatiotemporal.score import model_forecast, score
@@ -38,7 +39,6 @@ FIVE = (*THREE, "metr_la", "hadgem_a1b")
 TEN = (*FIVE, "moving_mnist", "ostia_sst", "rain_mrms", "rain_fmi", "hadgem_e1")
 UNSEEN = ("ostia_sst", "rain_fmi")  # of tasks that FIVE leaves out, those with the fewest frames
 EPOCHS = 8
-LR = 1e-3
 
 SUM = {name: UNISTD_BASE.experts[name] * UNISTD_BASE.rank[name] for name in UNISTD_BASE.experts}
 ONE_LORA = {
@@ -63,14 +63,11 @@ def trained(
 ) -> dict[str, Any]:
     """Train a model on some tasks and score it."""
     model = build(series, "unistd-base", trunk, seed, **changes)
-    settings = Training(
-        steps=1_000_000, seconds=seconds * len(series), seed=seed, check_every=20, check_windows=8, lr=LR
-    )
-    facts = fit(model, series, settings)
+    facts = fit(model, series, budget(seconds * len(series), seed, 20, 8))
     if save is not None:
         Forecaster(model).save(save)
     learning = sum(p.numel() for _, p in model.learning())
-    return {**scored(model, series), "seconds": facts["seconds"], "steps": facts["step"], "learning": learning}
+    return {**scored(model, series), "seconds": facts["processor"], "steps": facts["step"], "learning": learning}
 
 
 def adapted(start: Forecaster, series: Series, seed: int) -> dict[str, Any]:

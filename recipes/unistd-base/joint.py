@@ -28,10 +28,11 @@ def training(run: Path, forecaster: Forecaster) -> dict[str, Any]:
     model = forecaster.model
     return {
         "settings": recipe["settings"], "data": recipe["data"], "versions": recipe["versions"],
-        "processes": recipe["processes"], "seconds": looks[-1]["seconds"], "steps": looks[-1]["step"],
+        "processes": recipe["processes"], "seconds": looks[-1]["seconds"],
+        "processor": looks[-1]["processor"], "steps": looks[-1]["step"],
         "parameters": sum(p.numel() for p in model.parameters()),
         "learning": sum(p.numel() for _, p in model.learning()),
-        "looks": [{key: look[key] for key in ("step", "seconds", "validation")} for look in looks],
+        "looks": [{key: look[key] for key in ("step", "processor", "validation")} for look in looks],
         "ranks": rank_table(model),
     }  # fmt: skip
 

@@ -2,9 +2,10 @@
 
     python recipes/unistd-base/per_task.py [--packed runs/unistd/packed] [--seconds 120] [--seeds 1]
 
-Every task gets the same seconds of training in the same loop, with the joint model's rate, batches and choice of the
-best look at the validation part. Each has about as many weights as learn in the whole joint model. As in its paper it
-sees frames alone: no calendar, no place, no linear path. Writes ``results/per_task.json`` (task / seed -> metrics).
+Every task gets the same seconds of one processor in the same loop, with the joint model's rate, batches and choice of
+the best look at the validation part. Each has about as many weights as learn in the whole joint model. As in its paper
+it sees frames alone: no calendar, no place, no linear path. Writes ``results/per_task.json`` ("task / seed" ->
+metrics).
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from budgets import budget
 from results import RESULTS, cell, kept
 
-from allspark.spatiotemporal.fit import Training, fit
+from allspark.spatiotemporal.fit import fit
 from allspark.spatiotemporal.score import model_forecast, score
 from allspark.spatiotemporal.series import Series, unpack_all
 from allspark.spatiotemporal.simvp import SimVP
@@ -30,12 +32,11 @@ def measured(series: Series, seconds: float, seed: int) -> dict[str, Any]:
     name = series.task.name
     torch.manual_seed(seed)
     model = SimVP(series.task, translator=TRANSLATOR, adjacency=series.adjacency)
-    settings = Training(steps=1_000_000, seconds=seconds, seed=seed, check_every=CHECK, check_windows=24)
-    facts = fit(model, {name: series}, settings)
+    facts = fit(model, {name: series}, budget(seconds, seed, CHECK, 24))
     return {
         **kept(score(model_forecast(model, series), series)),
         "parameters": sum(p.numel() for p in model.parameters()),
-        "training_seconds": facts["seconds"],
+        "training_seconds": facts["processor"],
         "steps": facts["step"],
         "best_step": facts["best_step"],
         "validation_nrmse": facts["best"],

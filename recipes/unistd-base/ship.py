@@ -35,7 +35,7 @@ One forecaster for ten spatio-temporal tasks of four disciplines: UniSTD (Tang e
   used again in order); rank-adaptive mixtures of LoRA experts on query, key, value and output, a temporal module after
   each block; for every task a stem, a decoder, a linear path and, where the place is fixed, features of places.
   {parameters:.1f} M weights, {learning:.1f} M of which learnt.
-- **Training**: {steps} steps, {minutes:.0f} minutes of one CPU core, one run, seed {seed}; tasks drawn by temperature
+- **Training**: {steps} steps, {minutes:.0f} minutes of one processor, one run, seed {seed}; tasks drawn by temperature
   {temperature:g}, AdamW {lr:g}, bf16 autocast, ranks learnt for the first {rank_share:.0%}, then rounded and frozen.
 - **Protocol**: splits by time with a gap of frames between the parts; statistics from the training part alone; the look
   at the validation part with the least mean error was kept; the test part was scored once.
@@ -70,12 +70,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", default="runs/unistd/joint", type=Path)
     parser.add_argument("--out", default="allspark/weights/unistd-base", type=Path)
+    parser.add_argument("--trunk", default="allspark-base", help="what the card calls the trunk")
     options = parser.parse_args()
     joint, conv = read(RESULTS / "joint.json"), read(RESULTS / "per_task.json")
     good = [name for name in TASKS if joint[name]["skill"] > 0]
     if len(good) < 0.7 * len(TASKS):
         raise SystemExit(f"the model beats persistence on {len(good)} of {len(TASKS)} tasks; train it longer")
     forecaster = Forecaster.load(options.run / "model")
+    forecaster.model.config = forecaster.model.config.changed(trunk=options.trunk)
     forecaster.save(options.out, torch.bfloat16)
     size = (options.out / "model.safetensors").stat().st_size
     if size > LIMIT:
@@ -86,7 +88,7 @@ def main() -> None:
     settings = training["settings"]
     card = CARD.format(
         depth=config.depth, width=config.width, blocks=2, parameters=training["parameters"] / 1e6,
-        learning=training["learning"] / 1e6, steps=training["steps"], minutes=training["seconds"] / 60,
+        learning=training["learning"] / 1e6, steps=training["steps"], minutes=training["processor"] / 60,
         seed=settings["seed"], temperature=settings["temperature"], lr=settings["lr"],
         rank_share=settings["rank_share"], table=errors(),
         conv_seconds=max((cell["training_seconds"] for cell in conv.values()), default=0),

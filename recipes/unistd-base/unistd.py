@@ -1,6 +1,6 @@
 """unistd-base from the data to the shipped weights, one command.
 
-    python recipes/unistd-base/unistd.py --data DIR [--trunk allspark-base] [--out runs/unistd] [--seconds 3000]
+    python recipes/unistd-base/unistd.py --data DIR [--trunk allspark-base] [--out runs/unistd] [--seconds 2600]
 
 Every stage is a command of its own (see the recipe's README) and skips what is done; a killed run goes on.
 """
@@ -11,6 +11,8 @@ import argparse
 import subprocess
 import sys
 from pathlib import Path
+
+from budgets import JOINT
 
 HERE = Path(__file__).parent
 
@@ -33,7 +35,7 @@ def stages(options: argparse.Namespace) -> list[list[str]]:
     ]  # fmt: skip
 
 
-SETTINGS = ["--steps", "1000000", "--check-every", "200", "--check-windows", "24"]
+SETTINGS = [word for name, value in JOINT.items() for word in (f"--{name.replace('_', '-')}", str(value))]
 
 
 def main() -> None:
@@ -42,7 +44,7 @@ def main() -> None:
     parser.add_argument("--data", required=True, type=Path)
     parser.add_argument("--out", default="runs/unistd", type=Path)
     parser.add_argument("--trunk", default="allspark-base")
-    parser.add_argument("--seconds", default=3000.0, type=float, help="of joint training")
+    parser.add_argument("--seconds", default=2600.0, type=float, help="of joint training")
     options = parser.parse_args()
     for command in stages(options):
         print("==", Path(command[0]).name if command[0] != "-m" else "allspark.spatiotemporal.train", flush=True)

@@ -163,14 +163,17 @@ def test_tables_are_filled_from_results_alone(tmp_path, monkeypatch):
     cell |= {f"{kind}_{at}": 0.5 for kind in ("csi", "pod", "far") for at in ("0.5", "2", "5")}
     training = {"parameters": 2e6, "training_seconds": 60.0, "validation_nrmse": 0.4, "steps": 9}
     looks = [
-        {"step": 5, "seconds": 30.0, "validation": {"a": 0.6}},
-        {"step": 9, "seconds": 60.0, "validation": {"a": 0.3}},
+        {"step": 5, "processor": 30.0, "validation": {"a": 0.6}},
+        {"step": 9, "processor": 60.0, "validation": {"a": 0.3}},
     ]
     joint = {name: {**cell, "rmse": 1.0, "nrmse": 0.25} for name in TASKS}
-    facts = {"seconds": 60.0, "parameters": 7e6, "learning": 2e6, "looks": looks}
+    facts = {"processor": 60.0, "parameters": 7e6, "learning": 2e6, "looks": looks}
     results.write(tmp_path / "joint.json", {**joint, "training": facts})
     results.write(tmp_path / "per_task.json", {f"{name} / 0": {**cell, **training} for name in TASKS})
-    results.write(tmp_path / "baselines.json", {f"{name} / {words}": cell for name in TASKS for words in tables.CHEAP})
+    results.write(
+        tmp_path / "baselines.json",
+        {f"{name} / {words}": cell for name in TASKS for words in (*tables.CHEAP, tables.OURS)},
+    )
     claim = {"mean": 0.5, "tasks": {}, "steps": 10, "learning": 1e6}
     cells = {f"b / random, frozen / {seed}": {**claim, "mean": 0.5 + seed / 10} for seed in range(3)}
     results.write(tmp_path / "claims.json", {"a / joint 3 / 0": claim, **cells})

@@ -87,11 +87,16 @@ def test_gradients_are_averaged_over_processes():
 def test_a_limit_in_seconds_ends_a_run_and_freezes_its_ranks():
     parts = {"waves": series()}
     model = new(parts)
-    settings = Training(steps=10_000, seconds=0.5, check_every=5_000, check_windows=1, tokens=60, most=2)
+    settings = Training(
+        steps=10_000, seconds=0.5, clock="processor", check_every=5_000, check_windows=1, tokens=60, most=2
+    )
     facts = fit(model, parts, settings)
-    assert 0.5 <= facts["seconds"] < 60
+    assert 0.5 <= facts["processor"] < 10
+    assert facts["seconds"] > 0
     assert 0 < facts["step"] == facts["best_step"] < 10_000
     assert learning_ranks(model) == []
+    with pytest.raises(ValueError, match="wanted 'wall' or 'processor'"):
+        fit(new(parts), parts, Training(clock="sun"))
     with pytest.raises(ValueError, match="clocks would disagree"):
         fit(new(parts), parts, settings, average=lambda grad: grad)
 
