@@ -24,7 +24,7 @@ from ..encoders.vit import positions_2d
 from .baselines import shared_linear_map
 from .config import UniSTDConfig
 from .normalise import calendar_size
-from .season import Season
+from .season import Season, turns
 from .series import Series
 from .stems import GraphDecoder, GraphStem, GridDecoder, GridStem
 from .tasks import Task
@@ -44,7 +44,7 @@ class LinearPath(nn.Module):
         self.task, self.targets = task, len(task.targets)
         inside, outside = task.frames_in * len(task.channels), task.frames_out * self.targets
         self.map = nn.Linear(inside, outside)
-        seasonal = bool(task.periods) and task.places and task.anchor == "none"
+        seasonal = bool(turns(task)) and task.places and task.anchor == "none"
         self.season = Season(task) if seasonal else None
         self.seasonal = nn.Linear(2 * inside + outside, outside) if seasonal else None
         for layer in filter(None, (self.map, self.seasonal)):
