@@ -129,7 +129,13 @@ class AllSparkProcessor(ProcessorMixin):
         """The words and slots of ``collate``'s batch; of an encoded sample only its modality matters."""
         order = self.order
         rows: list[dict[str, Tensor]] = []
+        alike: dict[tuple[str, ...], dict[str, Tensor]] = {}  # without words of their own, rows of a kind are the same
         for row, sample in enumerate(samples):
+            wordless = not any(isinstance(value, Tensor) for value in sample.values())
+            kind = tuple(sorted(sample)) if wordless and questions is None and answers is None else ()
+            if kind in alike:
+                rows.append(alike[kind])
+                continue
             parts: list[tuple[Tensor, int, bool]] = []  # ids, slot number, is it the item itself
             for name in sorted(sample, key=order.index):
                 parts.append((self.ids(modalities.get(name).prompt), 0, False))
@@ -153,6 +159,8 @@ class AllSparkProcessor(ProcessorMixin):
             if answers is not None:
                 made["labels"] = torch.where(torch.arange(len(ids)) >= length, ids, -100)
             rows.append(made)
+            if kind:
+                alike[kind] = made
         return self._pad(rows)
 
     def _pad(self, rows: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

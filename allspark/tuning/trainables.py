@@ -45,14 +45,25 @@ def linear_layers(model: AllSparkModel, parts: Sequence[str], modalities: Iterab
     return found
 
 
-def pattern(names: Iterable[str]) -> str:
-    r"""One regular expression for all these names, the numbers of layers as ``\d+``.
+def pattern(names: Sequence[str], among: Iterable[str] = ()) -> str:
+    r"""One regular expression for all these names, the numbers of layers as ``\d+`` where that takes no other module.
+
+    Args:
+        names: of the modules that are meant.
+        among: of all modules; in ``Sequential(Linear, LayerNorm)`` numbers tell the two apart and have to stay.
 
     Example:
         >>> pattern(["language.layers.0.q_proj", "language.layers.1.q_proj"])
         '(language\\.layers\\.\\d+\\.q_proj)'
+        >>> pattern(["first.0", "first.3"], among=["first.0", "first.1", "first.3"])
+        '(first\\.0|first\\.3)'
     """
-    different = dict.fromkeys(re.sub(r"\\\.\d+(?=\\\.|$)", r"\.\\d+", re.escape(name)) for name in names)
+
+    def unnumbered(name: str) -> str:
+        return re.sub(r"\\\.\d+(?=\\\.|$)", r"\.\\d+", re.escape(name))
+
+    others = {unnumbered(name) for name in set(among) - set(names)}
+    different = dict.fromkeys(re.escape(n) if unnumbered(n) in others else unnumbered(n) for n in names)
     return f"({'|'.join(different)})"
 
 
@@ -110,7 +121,7 @@ def adapt(
         r=rank,
         lora_alpha=alpha,  # type: ignore[arg-type]
         lora_dropout=dropout,
-        target_modules=pattern(layers) if layers else DUMMY_TARGET_MODULES,
+        target_modules=pattern(layers, dict(model.named_modules())) if layers else DUMMY_TARGET_MODULES,
         modules_to_save=wholes or None,
         fan_in_fan_out=any(isinstance(model.get_submodule(name), Conv1D) for name in layers),
     )
@@ -146,7 +157,9 @@ def checkpointing(model: AllSparkModel) -> None:
     from transformers.modeling_layers import GradientCheckpointingLayer
 
     language: Any = model.language
-    language.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    # transformers 5 renamed it on its way
+    enable = getattr(language, "activation_checkpointing_enable", None) or language.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
     for module in model.modules():
         if isinstance(module, GradientCheckpointingLayer):
             module.training = True  # its own flag alone: the frozen layers inside keep their mode

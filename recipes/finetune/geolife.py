@@ -1,0 +1,57 @@
+"""Modes of transport from GeoLife's fixes, users apart: walk, bike, bus, car and taxi, subway and train.
+
+python recipes/finetune/geolife.py --data DIR --seeds 0 1 2
+"""
+
+from __future__ import annotations
+
+import shared
+from shared import Example, Row
+
+from allspark.evaluate import sources
+from allspark.evaluate.cheap_shapes import motion_statistics
+
+ROW = Row(
+    name="geolife",
+    title="GeoLife modes (walk, bike, bus, car+taxi, subway+train), by user",
+    metric="macro_f1",
+    paper="–",
+    reach="above the best classical reference",
+    better=lambda value, reference: value > reference,
+)
+
+
+def main() -> None:
+    """Write the trips, fit the references, fine-tune."""
+    from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier, RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+
+    given = shared.arguments(ROW, __doc__)
+    entries = list(sources.get("geolife").scan(given.data))
+    items = [entry.make() for entry in entries]
+    parts, labels = [entry.split for entry in entries], [entry.label for entry in entries]
+    manifest = shared.write_manifest(
+        given.out,
+        (
+            Example({"trajectory": item}, label, part, {"group": entry.group})
+            for item, label, part, entry in zip(items, labels, parts, entries, strict=True)
+        ),
+    )
+    motion = motion_statistics(items)
+    candidates = {
+        "random forest": (motion, RandomForestClassifier(500, class_weight="balanced", random_state=0)),
+        "extra trees": (motion, ExtraTreesClassifier(500, class_weight="balanced", random_state=0)),
+        "gradient boosting": (motion, HistGradientBoostingClassifier(max_iter=200, learning_rate=0.05, random_state=0)),
+        "logistic regression": (motion, LogisticRegression(C=0.3, class_weight="balanced", max_iter=3000)),
+    }
+    reference = shared.classical(candidates, labels, parts, shared.macro_f1)
+    options = {
+        "data": str(manifest), "task": "classify", "at": "encoder", "train": ["heads", "encoders"], "steps": 600,
+        "input": ["trajectory.fixes=64"], "eval_every": 100, "batch": 16, "lr": 1e-3, "encoder_lr": 3e-4, "weight_decay": 0.05, "average": 0.99, "smoothing": 0.1,
+        "balance": "weights", "leak_distance": 0.0,
+    }  # fmt: skip
+    shared.seeds(ROW, given, reference, options)
+
+
+if __name__ == "__main__":
+    main()

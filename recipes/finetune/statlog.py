@@ -1,0 +1,63 @@
+"""Land cover of single Landsat MSS pixels from 3 x 3 neighbourhoods, the official parts.
+
+python recipes/finetune/statlog.py --data DIR --seeds 0 1 2
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import shared
+from shared import Example, Row
+
+from allspark.evaluate import sources
+
+ROW = Row(
+    name="statlog",
+    title="Statlog Landsat, official",
+    metric="accuracy",
+    paper="–",
+    reach="≥ 92.0",
+    better=lambda value, _: value >= 0.92,
+)
+
+
+def main() -> None:
+    """Write the patches, fit the references, fine-tune."""
+    from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVC
+
+    given = shared.arguments(ROW, __doc__)
+    entries = [
+        entry for part in ("train", "val", "test") for entry in sources.get("statlog_landsat").entries(given.data, part)
+    ]
+    items = [entry.make() for entry in entries]
+    parts = [entry.split for entry in entries]
+    labels = [entry.label for entry in entries]
+    manifest = shared.write_manifest(
+        given.out,
+        (Example({"multispectral": item}, label, part) for item, label, part in zip(items, labels, parts, strict=True)),
+    )
+    pixels = np.stack([item.values.ravel() for item in items]).astype(float)
+    candidates = {
+        f"SVM, C={c:g}, gamma={g:g}": (pixels, make_pipeline(StandardScaler(), SVC(C=c, gamma=g)))
+        for c in (4, 16, 64)
+        for g in (0.03, 0.1, 0.3)
+    } | {
+        "5 nearest neighbours": (pixels, KNeighborsClassifier(5)),
+        "extra trees": (pixels, ExtraTreesClassifier(500, random_state=0)),
+        "gradient boosting": (pixels, HistGradientBoostingClassifier(max_iter=200, random_state=0)),
+    }
+    reference = shared.classical(candidates, labels, parts, shared.accuracy)
+    options = {
+        "data": str(manifest), "task": "classify", "at": "encoder", "train": ["heads", "encoders"], "steps": 1500,
+        "batch": 64, "lr": 1e-3, "encoder_lr": 1e-3, "weight_decay": 0.1, "average": 0.99, "smoothing": 0.05,
+        "augment": "none", "eval_every": 300,
+    }  # fmt: skip
+    shared.seeds(ROW, given, reference, options)
+
+
+if __name__ == "__main__":
+    main()
