@@ -46,9 +46,10 @@ def main() -> None:
     }
     reference = shared.classical(candidates, labels, parts, shared.macro_f1)
     options = {
-        "data": str(manifest), "task": "classify", "at": "encoder", "train": ["heads", "encoders"], "steps": 600,
-        "input": ["trajectory.fixes=64"], "eval_every": 100, "batch": 16, "lr": 1e-3, "encoder_lr": 3e-4, "weight_decay": 0.05, "average": 0.99, "smoothing": 0.1,
-        "balance": "weights", "leak_distance": 0.0,
+        "data": str(manifest), "task": "classify", "at": "encoder", "train": ["heads", "encoders"],
+        "input": ["trajectory.fixes=64"], "steps": 600, "batch": 16, "lr": 1e-3, "encoder_lr": 3e-4,
+        "weight_decay": 0.05, "average": 0.99, "smoothing": 0.1, "balance": "weights", "eval_every": 100,
+        "leak_distance": 0.0,
     }  # fmt: skip
     shared.seeds(ROW, given, reference, options)
 
