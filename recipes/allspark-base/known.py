@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from packed import Packed, prepared
+from packed import Packed, fingerprint, prepared, said_of
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -44,7 +44,8 @@ def statistics(source: Packed, data: Path, folder: Path, settings: dict[str, Any
         ValueError: the items read now are not those that were packed.
     """
     path = folder / f"{source.source}.known.safetensors"
-    if path.is_file():
+    made = {"made": fingerprint(source.source, settings)}
+    if path.is_file() and said_of(path) == made:
         return load_file(path).get("known")
     start = time.perf_counter()
     items = [record.item for record, _ in prepared(source.source, "train", data, settings)]
@@ -55,7 +56,7 @@ def statistics(source: Packed, data: Path, folder: Path, settings: dict[str, Any
     except ValueError as error:  # other bands or other node features within one source
         print(f"{source.source} has no statistics: {error}", flush=True)
         found = None
-    save_file({} if found is None else {"known": found}, path.with_suffix(".partial"))
+    save_file({} if found is None else {"known": found}, path.with_suffix(".partial"), metadata=made)
     path.with_suffix(".partial").rename(path)
     print(f"statistics of {source.source}: {time.perf_counter() - start:.0f} s", flush=True)
     return found

@@ -5,6 +5,8 @@ Training reads packed tensors alone, so that it runs where neither rasterio nor 
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import json
 import os
 import time
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -45,11 +48,17 @@ class Packed:
 
 
 def pack(name: str, split: str, data: Path, folder: Path, settings: dict[str, Any], per_class: int = PER_CLASS) -> Path:
-    """Read one split of a source, prepare it and write it; an existing file is kept."""
+    """Read one split of a source, prepare it and write it; a file that the same reader made is kept.
+
+    What the reader says may change (which groups are tested on, which units): samples of another version do not belong
+    to this version's splits, and would let training see what is tested.
+    """
     source = SOURCES[name]
-    path = folder / f"{name}.{split}.safetensors"
+    path, made = folder / f"{name}.{split}.safetensors", {"made": fingerprint(name, settings, per_class)}
     if path.exists():
-        return path
+        if said_of(path) == made:
+            return path
+        print(f"{path} was packed by another reader or with other settings: packing it again", flush=True)
     start = time.perf_counter()
     tensors: dict[str, Tensor] = {}
     lists: dict[str, list[str]] = {}
@@ -66,10 +75,23 @@ def pack(name: str, split: str, data: Path, folder: Path, settings: dict[str, An
     facts = {"source": name, "modality": source.modality, "labels": labels, "lists": lists,
              "names": {k: list(v) for k, v in source.labels.items()}}  # fmt: skip
     path.with_suffix(".json").write_text(json.dumps(facts), encoding="utf-8")
-    save_file(tensors, path.with_suffix(".partial"))
+    save_file(tensors, path.with_suffix(".partial"), metadata=made)
     os.replace(path.with_suffix(".partial"), path)
     print(f"packed {name} {split}: {len(labels)} samples, {time.perf_counter() - start:.0f} s", flush=True)
     return path
+
+
+def fingerprint(name: str, settings: dict[str, Any], per_class: int = PER_CLASS) -> str:
+    """Of the file that reads a source, and of what its items are prepared with."""
+    code = inspect.getsource(inspect.getmodule(SOURCES[name].scan))  # type: ignore[arg-type]
+    words = json.dumps([code, settings, per_class], sort_keys=True, default=str)
+    return hashlib.sha256(words.encode()).hexdigest()[:16]
+
+
+def said_of(path: Path) -> dict[str, str]:
+    """The metadata of a safetensors file."""
+    with safe_open(path, "pt") as file:
+        return file.metadata() or {}
 
 
 def prepared(

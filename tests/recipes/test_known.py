@@ -44,7 +44,8 @@ def test_statistics_follow_the_packed_items(tmp_path, capsys):
     light = light - light.mean()
     best = torch.linalg.lstsq(found, light[:, None]).solution[:, 0]
     assert torch.corrcoef(torch.stack([found @ best, light]))[0, 1] > 0.9  # the items' brightness stands in it
-    again = known.statistics(packed, tmp_path / "nowhere", tmp_path / "packed", {})  # kept: nothing is read
+    kept = tmp_path / "packed"
+    again = known.statistics(packed, tmp_path / "nowhere", kept, dict(record.input))  # kept: nothing is read
     assert torch.equal(again, found)
     capsys.readouterr()
     packed.samples.pop()

@@ -204,3 +204,16 @@ def test_two_modalities_in_one_sequence_come_to_lie_between_both(tmp_path):
     assert 0 <= accuracy <= 1
     assert float(apart().detach()) < 0.7 * before
     assert all(p.grad is None for n, p in spark.model.named_parameters() if not n.startswith("language."))
+
+
+def test_what_another_reader_packed_is_packed_again(tmp_path, monkeypatch, capsys):
+    settings, folder = dict(modalities.get("graph").input), tmp_path / "packed"
+    path = packed.pack("made_graphs", "val", tmp_path, folder, settings, per_class=2)
+    first = path.stat().st_mtime_ns
+    packed.pack("made_graphs", "val", tmp_path, folder, settings, per_class=2)
+    assert path.stat().st_mtime_ns == first
+    capsys.readouterr()
+    monkeypatch.setattr(packed.inspect, "getsource", lambda module: "other splits")
+    packed.pack("made_graphs", "val", tmp_path, folder, settings, per_class=2)
+    assert path.stat().st_mtime_ns > first
+    assert "packing it again" in capsys.readouterr().out
