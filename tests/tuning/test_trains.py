@@ -99,6 +99,14 @@ def test_the_rate_follows_its_schedule(clouds, tiny_folder, tmp_path):
     assert rates[-1] < 1e-4
 
 
+def test_runs_of_two_precisions_in_one_process(clouds, tiny_folder, tmp_path):
+    losses = {
+        precision: run(options(clouds, tmp_path / precision, tiny_folder, precision=precision, train=["heads", "lora"]))
+        for precision in ("bf16", "no")
+    }
+    assert losses["bf16"]["val"]["loss"] == pytest.approx(losses["no"]["val"]["loss"], rel=0.05)
+
+
 def test_a_tracker_is_told(clouds, tiny_folder, tmp_path):
     pytest.importorskip("tensorboard")
     run(options(clouds, tmp_path / "run", tiny_folder, tracker=["tensorboard"]))
