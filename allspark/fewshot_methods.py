@@ -83,12 +83,25 @@ def _class_means(features: Tensor, mask: Tensor) -> Tensor:
     return (features * mask[..., None]).sum(-2) / mask.sum(-1, keepdim=True).clamp_min(1)  # (E, K, D)
 
 
-def _centres(features: Tensor, mask: Tensor, centre: bool) -> Solution:
-    """Unit-norm class means; leaving an example out changes its class's mean and, if centred, the common shift."""
+def _plain(features: Tensor, mask: Tensor) -> Solution:
+    """Unit-norm class means of unit vectors; leaving an example out changes its own class's mean alone."""
+    unit = normalise(features) * mask[..., None]
+    sums = unit.sum(-2)  # (E, K, D)
+    weights = normalise(sums)
+    held_out = torch.einsum("eksd,ejd->eksj", unit, weights)
+    own = (unit * normalise(sums[:, :, None] - unit)).sum(-1)  # (E, K, S)
+    held_out.diagonal(dim1=1, dim2=3).copy_(own.transpose(1, 2))
+    usable = mask & (mask.sum(-1, keepdim=True) > 1)
+    shift = torch.zeros_like(sums[:, 0])
+    return Solution(shift, weights, torch.zeros_like(weights[..., 0]), held_out.flatten(1, 2), usable.flatten(1))
+
+
+def _centred(features: Tensor, mask: Tensor) -> Solution:
+    """Unit-norm class means about their common mean; leaving an example out changes its class's mean and that one."""
     episodes, classes, shots, width = features.shape
     counts = mask.sum(-1)
     means = _class_means(features, mask)
-    shift = means.mean(1) if centre else torch.zeros_like(means[:, 0])
+    shift = means.mean(1)
     weights = normalise((normalise(features - shift[:, None, None]) * mask[..., None]).sum(-2))
 
     flat = features.reshape(episodes, classes * shots, width)
@@ -103,9 +116,8 @@ def _centres(features: Tensor, mask: Tensor, centre: bool) -> Solution:
         for rows in kept.split(max(1, CHUNK // (episodes * classes * width))):
             own, left = rows // shots, flat[:, rows]
             count = counts[:, own, None]
-            moved = shift[:, None].expand(-1, len(rows), -1)
-            if centre:  # mean of class means without the row: only its own class's mean moves
-                moved = moved + (means[:, own] - left) / (count - 1).clamp_min(1) / classes
+            # mean of class means without the row: only its own class's mean moves
+            moved = shift[:, None] + (means[:, own] - left) / (count - 1).clamp_min(1) / classes
             weight = 1 / torch.cdist(moved, flat).clamp_min(1e-12)  # (E, M, K·S)
             weight = weight * mask.reshape(episodes, 1, -1)
             weight[:, torch.arange(len(rows)), rows] = 0
@@ -114,14 +126,6 @@ def _centres(features: Tensor, mask: Tensor, centre: bool) -> Solution:
             cosine = torch.einsum("emkd,emd->emk", sums, normalise(left - moved))
             held_out[:, rows] = cosine / sums.norm(dim=-1).clamp_min(1e-12)
     return Solution(shift, weights, torch.zeros_like(weights[..., 0]), held_out, usable)
-
-
-def _plain(features: Tensor, mask: Tensor) -> Solution:
-    return _centres(features, mask, centre=False)
-
-
-def _centred(features: Tensor, mask: Tensor) -> Solution:
-    return _centres(features, mask, centre=True)
 
 
 def ridge_path(rows: Tensor, targets: Tensor, weights: Tensor, penalties: Tensor) -> tuple[Tensor, Tensor, Tensor]:

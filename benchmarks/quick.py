@@ -157,6 +157,48 @@ assert vector.isfinite().all()
     )
 
 
+SCORED = """
+import torch
+from allspark.spatiotemporal.forecaster import Forecaster
+from allspark.spatiotemporal.normalise import with_statistics
+from allspark.spatiotemporal.score import model_forecast, score
+from allspark.spatiotemporal.series import Series
+model = Forecaster.load("unistd-base").model
+task = model.config.tasks["moving_mnist"]
+task = task.from_json({{**task.to_json(), "split": {{"train": [[0, 0, 40]], "validation": [], "test": [[0, 0, 619]]}}}})
+series = Series(task, [torch.randint(0, 255, (620, 1, 64, 64), dtype=torch.uint8)])
+score(model_forecast(model, series), series, "test", {windows}, pictures=False)
+"""
+
+
+def forecasting() -> Iterator[Figure]:
+    """The forecaster that ships: time of a large field, size, and memory over the number of test windows."""
+    import allspark
+    from allspark.presets import find
+
+    forecaster = allspark.load("unistd-base")
+    field = 280 + np.random.default_rng(0).normal(size=(12, 128, 128)).astype(np.float32)
+    seconds = median_ms(lambda: forecaster.forecast(field, 12, task="era5_uk"), 10) / 1000
+    yield Figure("12 frames of 128 x 128 ahead", seconds, "s", 0.5, how="array in, Dataset out, median of 10")
+    size = sum(file.stat().st_size for file in find("unistd-base").glob("*.safetensors")) / 2**20
+    yield Figure("weights of unistd-base", size, "MiB", 32, how="on disk")
+    few, many = (fresh(SCORED.format(windows=count))["peak"] for count in (32, 320))
+    yield Figure("320 against 32 windows scored", many - few, "MiB", 64, how=f"{many:.0f} against {few:.0f} MiB peak")
+
+
+def few_shot() -> Iterator[Figure]:
+    """Learning from 20 classes of 50 examples, every method tried and each example held back once."""
+    import torch
+    from allspark.fewshot import FewShot
+
+    generator = torch.Generator().manual_seed(0)
+    centres = torch.randn(20, 1, 384, generator=generator)
+    features = (centres + 2 * torch.randn(20, 50, 384, generator=generator)).flatten(0, 1)
+    labels = [f"class {i // 50}" for i in range(1000)]
+    seconds = median_ms(lambda: FewShot.fit(features, labels), 3) / 1000
+    yield Figure("few-shot fit, 20 classes of 50", seconds, "s", 1.0, how="1,000 vectors of 384, method auto, median of 3")
+
+
 def batching(spark) -> Iterator[Figure]:
     """The largest difference that other items in the batch, and their padding, make to an item's answer."""
     from allspark.testing import made
@@ -209,7 +251,7 @@ def main() -> int:
         import allspark
 
         spark = allspark.load(given.model)
-        for figure in (*images(spark), *batching(spark)):
+        for figure in (*images(spark), *batching(spark), *few_shot(), *forecasting()):
             show(figure)
     if given.json:
         rows = [asdict(figure) | {"passed": figure.passed} for figure in figures]
