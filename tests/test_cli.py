@@ -68,6 +68,17 @@ def test_help_names_every_command():
     assert "few-shot" in run("bench", "--help").stdout
 
 
+def test_the_package_runs_as_a_module(monkeypatch, capsys):
+    import runpy
+    import sys
+
+    monkeypatch.setattr(sys, "argv", ["allspark", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("allspark", run_name="__main__")
+    assert not ended.value.code
+    assert "classify" in capsys.readouterr().out
+
+
 def test_list_and_info(tiny):
     found = run_json("list")
     assert len(found["modalities"]) >= 10

@@ -41,7 +41,7 @@ def call(script: str, *arguments: object) -> None:
 def league(options: argparse.Namespace) -> None:
     """Every test set, into ``--tables``; then the card beside the weights."""
     where = ["--data", options.data, "--model", options.weights, "--keep", options.out / "league"]
-    command = ["-m", "allspark.cli", "bench", "league", *where, "--out", options.tables, "--workers", options.jobs]
+    command = ["-m", "allspark", "bench", "league", *where, "--out", options.tables, "--workers", options.jobs]
     print(f"== {' '.join(map(str, command))}", flush=True)
     subprocess.run([sys.executable, *map(str, command)], check=True)
     call("card.py", "--table", options.tables / "league.json", "--weights", options.weights)
