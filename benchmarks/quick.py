@@ -189,6 +189,7 @@ def forecasting() -> Iterator[Figure]:
 def few_shot() -> Iterator[Figure]:
     """Learning from 20 classes of 50 examples, every method tried and each example held back once."""
     import torch
+
     from allspark.fewshot import FewShot
 
     generator = torch.Generator().manual_seed(0)
@@ -196,7 +197,7 @@ def few_shot() -> Iterator[Figure]:
     features = (centres + 2 * torch.randn(20, 50, 384, generator=generator)).flatten(0, 1)
     labels = [f"class {i // 50}" for i in range(1000)]
     seconds = median_ms(lambda: FewShot.fit(features, labels), 3) / 1000
-    yield Figure("few-shot fit, 20 classes of 50", seconds, "s", 1.0, how="1,000 vectors of 384, method auto, median of 3")
+    yield Figure("few-shot fit, 20 classes of 50", seconds, "s", 1.0, how="vectors of 384, method auto, median of 3")
 
 
 def batching(spark) -> Iterator[Figure]:

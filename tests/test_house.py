@@ -45,6 +45,7 @@ FLOORS = [
     {"api", "building", "dense", "adapters", "trained"},
     {"testing", "evaluate", "scenes", "finetune", "tuning"},
     {"cli", "demo"},
+    {"__main__"},
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 UPWARDS = {("modality", "encoders")}  # the registry finds its entries by importing them when it is first asked
