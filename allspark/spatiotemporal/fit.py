@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from .batches import random_batch
 from .checkpoints import load_checkpoint, save_checkpoint
 from .model import UniSTD
-from .ranks import budget_loss, clamp_ranks, freeze_ranks, learning_ranks, total_rank
+from .ranks import budget_step, clamp_ranks, freeze_ranks, learning_ranks, total_rank
 from .score import autocast, device_of, model_forecast, score
 from .series import Series
 from .simvp import SimVP
@@ -47,7 +47,7 @@ class Training:
         temperature: tasks are drawn by (training windows) ** (1 / temperature); 1 is by size, large is evenly.
         rank_share: of the steps during which ranks learn; then they are rounded and frozen.
         rank_travel: units that a rank can move in that time.
-        budget_weight: β of the rank budget.
+        budget_weight: β of the rank budget: how far its step moves a rank, over how far the loss may.
         clip: of the gradient's norm.
         seed: of everything drawn.
         save_every: steps between checkpoints.
@@ -65,7 +65,7 @@ class Training:
     temperature: float = 2.0
     rank_share: float = 0.15
     rank_travel: float = 4.0
-    budget_weight: float = 0.1
+    budget_weight: float = 1.0
     clip: float = 1.0
     seed: int = 0
     save_every: int = 200
@@ -73,29 +73,33 @@ class Training:
     check_windows: int = 16
 
 
-Reduce = Callable[[Tensor], Tensor]
+PATH_RATE = 0.1  # of the network's rate
 
 
 def parameter_groups(model: nn.Module, settings: Training) -> list[dict[str, Any]]:
-    """Matrices with decay, the rest without, ranks with a rate of their own."""
+    """Matrices with decay, the rest without, ranks and linear paths with rates of their own.
+
+    A linear path starts at its least squares fit: it may follow what the network takes over, slowly, and not decay.
+    """
     ranks = {id(p) for p in learning_ranks(model)}
+    paths = {id(p) for name, p in model.named_parameters() if ".linear." in name}
     learning = [p for p in model.parameters() if p.requires_grad]
-    rank_steps = max(settings.rank_share * settings.steps, 1)
-    groups = [
+    rest = [p for p in learning if id(p) not in ranks | paths]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in rest if p.ndim > 1], "base": settings.lr, "weight_decay": settings.weight_decay},
+        {"params": [p for p in rest if p.ndim <= 1], "base": settings.lr, "weight_decay": 0.0},
         {
-            "params": [p for p in learning if p.ndim > 1 and id(p) not in ranks],
-            "base": settings.lr,
-            "weight_decay": settings.weight_decay,
-        },
-        {
-            "params": [p for p in learning if p.ndim <= 1 and id(p) not in ranks],
-            "base": settings.lr,
+            "params": [p for p in learning if id(p) in paths],
+            "base": PATH_RATE * settings.lr,
             "weight_decay": 0.0,
         },
         {
             "params": [p for p in learning if id(p) in ranks],
-            "base": settings.rank_travel / rank_steps,  # Adam moves a number by at most about its rate in a step
+            # Adam moves a number by at most about its rate in a step: so many units over the whole learning
+            "base": settings.rank_travel / max(settings.rank_share, 1e-9),
             "weight_decay": 0.0,
+            "eps": 1e-16,  # their gradients are of the size of Adam's usual 1e-8, which would hold them
+            "paced": True,
         },
     ]
     return [group for group in groups if group["params"]]
@@ -230,8 +234,9 @@ def fit(
         batch = random_batch(
             data, windows[chosen], batch_size(data.task, settings), random_of(settings.seed, step, process)
         )
+        pace = progress() / step if step else 1 / settings.steps  # of the whole, in a step
         for group in optimiser.param_groups:
-            group["lr"] = group["base"] * rate(progress())
+            group["lr"] = group["base"] * rate(progress()) * (pace if group.get("paced") else 1.0)
         parts = batch.prepared
         with autocast(device):
             output = model(chosen, parts.frames.to(device), parts.known.to(device), parts.calendar.to(device))
@@ -239,8 +244,6 @@ def fit(
         if not torch.isfinite(loss):
             raise FloatingPointError(f"the loss of {chosen!r} is {loss.item()} at step {step}; lower the learning rate")
         sums[chosen] = (sums[chosen][0] + loss.item(), sums[chosen][1] + 1)
-        if not facts["frozen"]:
-            loss = loss + settings.budget_weight * budget_loss(model, facts["budget"])
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         touched = [p for p in model.parameters() if p.grad is not None]
@@ -250,7 +253,9 @@ def fit(
                     p.grad = average(p.grad)
         nn.utils.clip_grad_norm_(touched, settings.clip)
         optimiser.step()
-        clamp_ranks(model)
+        if not facts["frozen"]:
+            budget_step(model, facts["budget"], settings.budget_weight * optimiser.param_groups[-1]["lr"])
+            clamp_ranks(model)
         now = time.perf_counter()
         facts["seconds"] += now - last
         facts["seconds_by_task"][chosen] += now - last

@@ -5,11 +5,11 @@
       + positions, places, calendar
       trunk                   frozen ViT blocks, RA-MoE on q, k, v, o, temporal module after each
       decoder of the task     time unfolded, transposed convolutions, skip           (B, T_out, C_out, H, W)
-      + linear path           a map from input frames and usual values to output frames, alike for all places
+      + linear path           a map from input frames and what is expected to output frames, alike for all places
 
 No forecast frame is fed back. What is ours and not the paper's: the linear path (it starts as persistence, or as a
-least squares fit on the training part), the phase of the calendar, and features and usual values of a fixed grid's
-places (all by record).
+least squares fit on the training part), told the last frame carried along its flow and the usual values of a fixed
+grid's places; the phase of the calendar; and features of places (all by record).
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from torch import Tensor, nn
 
 from ..encoders.vit import positions_2d
 from .baselines import shared_linear_map
+from .batches import Batch
 from .config import UniSTDConfig
+from .motion import carried
 from .normalise import calendar_size
 from .season import Season, turns
 from .series import Series
@@ -32,21 +34,22 @@ from .trunk import adapt_trunk, fill_trunk, plain_trunk
 
 
 class LinearPath(nn.Module):
-    """Each output frame and channel as one linear function of what a place measured and of what is usual there.
+    """Each output frame and channel as one linear function of what a place measured and of what is expected there.
 
-    Two maps: one of a place's input frames and channels alone; and, for records with a calendar and a fixed grid, one
-    that is also told the place's harmonic climatology at all instants of the window (``season``), so that it can carry
-    on how far a place is from its usual. Where the instant is not known, the first answers.
+    What is expected is, by record, the last frame carried along its flow (``motion``); and, for a calendar and a fixed
+    grid, the place's harmonic climatology at all instants of the window (``season``), so that it can carry on how far a
+    place is from its usual. Where the instant is not known, a second map without the climatology answers.
     """
 
     def __init__(self, task: Task) -> None:
         super().__init__()
         self.task, self.targets = task, len(task.targets)
         inside, outside = task.frames_in * len(task.channels), task.frames_out * self.targets
-        self.map = nn.Linear(inside, outside)
         seasonal = bool(turns(task)) and task.places and task.anchor == "none"
+        plain = inside + (outside if task.motion else 0)
+        self.map = nn.Linear(plain, outside)
         self.season = Season(task) if seasonal else None
-        self.seasonal = nn.Linear(2 * inside + outside, outside) if seasonal else None
+        self.seasonal = nn.Linear(plain + inside + outside, outside) if seasonal else None
         for layer in filter(None, (self.map, self.seasonal)):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
@@ -55,6 +58,11 @@ class LinearPath(nn.Module):
                     if name in task.channels:
                         last = inside - len(task.channels) + task.channels.index(name)
                         layer.weight[target :: self.targets, last] = 1.0  # persistence
+
+    def moved(self, frames: Tensor) -> Tensor:
+        """(B, T_in, C, H, W) -> (B, T_out · C, H, W), or (B, 0, H, W) where the record knows no motion."""
+        steps = self.task.frames_out if self.task.motion else 0
+        return carried(frames, steps).flatten(1, 2) if steps else frames[:, 0, :0]
 
     def usual(self, calendar: Tensor, size: tuple[int, int]) -> Tensor:
         """(B, F) -> (B, L, H, W): the climatology at the input's and the forecast's instants."""
@@ -66,7 +74,8 @@ class LinearPath(nn.Module):
     def forward(self, frames: Tensor, calendar: Tensor) -> Tensor:
         """(B, T_in, C_in, H, W) and (B, F) -> (B, T_out, C_out, H, W)."""
         with torch.autocast(frames.device.type, enabled=False):  # it carries the field itself: eight bits are too few
-            x = frames.float().flatten(1, 2)
+            frames = frames.float()
+            x = torch.cat([frames.flatten(1, 2), self.moved(frames)], 1)
             found = self.map(x.movedim(1, -1)).movedim(-1, 1)
             if self.seasonal is not None:
                 told = torch.cat([x, self.usual(calendar, (frames.shape[-2], frames.shape[-1]))], 1)
@@ -77,13 +86,20 @@ class LinearPath(nn.Module):
     @torch.no_grad()
     def start(self, series: Series) -> None:
         """Set both maps to their least squares fit on the training part."""
-        weight, bias = shared_linear_map(series)
+        size = series.task.size
+
+        def moved(batch: Batch) -> Tensor:
+            return self.moved(batch.prepared.frames)
+
+        def expected(batch: Batch) -> Tensor:
+            return torch.cat([moved(batch), self.usual(batch.prepared.calendar, size)], 1)
+
+        weight, bias = shared_linear_map(series, more=moved)
         self.map.weight.copy_(weight)
         self.map.bias.copy_(bias)
         if self.season is not None and self.seasonal is not None:
             self.season.learn(series)
-            size = series.task.size
-            weight, bias = shared_linear_map(series, more=lambda batch: self.usual(batch.prepared.calendar, size))
+            weight, bias = shared_linear_map(series, more=expected)
             self.seasonal.weight.copy_(weight)
             self.seasonal.bias.copy_(bias)
 

@@ -44,6 +44,7 @@ class Task:
         season: frames of one season, for seasonal persistence and climatology; None where there is none.
         places: does every place of the grid have features of its own? True for a fixed grid or network.
         augment: "dihedral" trains on the eight mirrored and turned fields too, where the process knows no direction.
+        motion: do things move across the field, so that the last frame carried along its flow says something?
         lower: the least value that exists (0 for rain); forecasts are clipped to it.
         thresholds: in the units, for CSI, POD and FAR.
         peak: the range of values R that PSNR and SSIM are stated for, in the units.
@@ -75,6 +76,7 @@ class Task:
     season: int | None = None
     places: bool = False
     augment: str = "none"
+    motion: bool = False
     lower: float | None = None
     thresholds: tuple[float, ...] = ()
     peak: float = 1.0
@@ -110,6 +112,12 @@ class Task:
             raise ValueError(
                 f"task {self.name!r} has anchor 'mean' and other targets than channels; only a channel that comes in "
                 "has a level to add again; use anchor 'none'"
+            )
+
+        if self.motion and (self.graph or self.targets != self.channels):
+            raise ValueError(
+                f"task {self.name!r} has motion and is a network or has other targets than channels; only fields that "
+                "come in can be carried on; set motion to false"
             )
 
     @property

@@ -6,7 +6,7 @@ from allspark.spatiotemporal.fit import Training
 
 STEPS = 1_000_000  # never reached: the clock ends a run
 TOKENS = 1024  # of a step
-LR = 1e-3
+LR = 2e-3
 JOINT = {"steps": STEPS, "tokens": TOKENS, "lr": LR, "check_every": 100, "check_windows": 24}
 
 

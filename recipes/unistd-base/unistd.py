@@ -1,6 +1,6 @@
 """unistd-base from the data to the shipped weights, one command.
 
-    python recipes/unistd-base/unistd.py --data DIR [--trunk allspark-base] [--out runs/unistd] [--seconds 2600]
+    python recipes/unistd-base/unistd.py --data DIR [--trunk allspark-base] [--out runs/unistd] [--seconds 960]
 
 Every stage is a command of its own (see the recipe's README) and skips what is done; a killed run goes on.
 """
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--data", required=True, type=Path)
     parser.add_argument("--out", default="runs/unistd", type=Path)
     parser.add_argument("--trunk", default="allspark-base")
-    parser.add_argument("--seconds", default=2600.0, type=float, help="of joint training")
+    parser.add_argument("--seconds", default=960.0, type=float, help="of joint training")
     options = parser.parse_args()
     for command in stages(options):
         print("==", Path(command[0]).name if command[0] != "-m" else "allspark.spatiotemporal.train", flush=True)

@@ -12,6 +12,7 @@ from allspark.spatiotemporal.batches import batch_of, random_batch, turned
 from allspark.spatiotemporal.config import UNISTD_BASE, UNISTD_TINY, UniSTDConfig
 from allspark.spatiotemporal.fit import masked_mse, start_from_data
 from allspark.spatiotemporal.model import UniSTD
+from allspark.spatiotemporal.motion import carried, flow_of
 from allspark.spatiotemporal.normalise import calendar, fill, prepare, prepare_targets, restore
 from allspark.spatiotemporal.season import Season
 from allspark.spatiotemporal.series import Series
@@ -175,6 +176,7 @@ def test_wrong_batches_and_tasks_are_refused():
         ({"transform": "sqrt"}, "transform 'sqrt'"),
         ({"periods": ("decade",)}, "leave it out"),
         ({"anchor": "mean", "targets": ("other",)}, "anchor 'none'"),
+        ({"motion": True, "graph": True}, "set motion to false"),
     ],
 )
 def test_impossible_records_are_refused(changes, words):
@@ -273,6 +275,49 @@ def test_a_season_is_learnt_in_pieces_and_from_known_values(monkeypatch):
     unknown = Season(data.task)
     unknown.learn(Series(data.task, data.segments, start=[None]))
     assert (unknown.season == 0).all()
+
+
+def blob(places, size=64):
+    """(1, T, 1, size, size): a soft disc at each of these (row, column) places."""
+    rows, columns = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
+    return torch.stack([torch.exp(-((rows - y) ** 2 + (columns - x) ** 2) / 60) for y, x in places])[None, :, None]
+
+
+@pytest.mark.parametrize("step", [(0.0, 0.0), (2.0, -1.5), (-3.0, 4.0)])
+@pytest.mark.parametrize("size", [64, 130])
+def test_what_moved_is_carried_on(step, size):
+    places = [(size / 2 + step[0] * (t - 3), size / 2 + step[1] * (t - 3)) for t in range(7)]
+    frames = blob(places, size)
+    flow = flow_of(frames[:, :4, 0])
+    weight = frames[:, 3] > 0.3
+    assert flow[:, 0][weight[:, 0]].mean().item() == pytest.approx(step[0], abs=0.25)
+    assert flow[:, 1][weight[:, 0]].mean().item() == pytest.approx(step[1], abs=0.25)
+    ahead = carried(frames[:, :4], 3)
+    assert ahead.shape == (1, 3, 1, size, size)
+    assert (ahead - frames[:, 4:]).abs().max() < 0.15
+    if any(step):
+        still = frames[:, 3:4].expand(-1, 3, -1, -1, -1)
+        assert (ahead - frames[:, 4:]).pow(2).mean() < 0.05 * (still - frames[:, 4:]).pow(2).mean()
+
+
+def test_fields_without_motion_texture_or_past_stay_where_they_are():
+    assert torch.equal(flow_of(torch.full((1, 3, 20, 30), 4.0)), torch.zeros(1, 2, 20, 30))
+    one = torch.rand(2, 1, 2, 9, 11)
+    assert torch.equal(carried(one, 3), one.expand(-1, 3, -1, -1, -1))
+
+
+def test_the_linear_path_follows_motion():
+    values = blob([(20 + t / 2, 10 + t) for t in range(40)], 64)[0]
+    still, moving = (series(values, motion=motion, augment="dihedral", periods=()) for motion in (False, True))
+    errors = []
+    for data in (still, moving):
+        model = tiny(data.task)
+        start_from_data(model, {"waves": data})
+        found = batch_of(data, data.starts("validation"))
+        parts = found.prepared
+        errors.append(masked_mse(model("waves", parts.frames, parts.known, parts.calendar), found.wanted,
+                                 found.targets_known))  # fmt: skip
+    assert errors[1] < 0.1 * errors[0]
 
 
 def test_both_ways_of_attending_are_the_encoders(monkeypatch):

@@ -6,7 +6,7 @@ from torch import nn
 
 from allspark.spatiotemporal.ra_moe import RankAdaptiveMoE, rank_mask
 from allspark.spatiotemporal.ranks import (
-    budget_loss,
+    budget_step,
     clamp_ranks,
     freeze_ranks,
     learning_ranks,
@@ -132,10 +132,12 @@ def test_ranks_learn_under_a_budget_then_round_and_freeze(layer):
     at(layer, 4.5, 2.4, 7.9)
     clamp_ranks(model)
     assert layer.ranks.tolist() == pytest.approx([4.5, 2.4, R])
-    loss = budget_loss(model, 9.0)
-    assert loss.item() == pytest.approx((4.5 + 2.4 + R - 9.0) / 3, rel=1e-5)
-    loss.backward()
-    assert layer.ranks.grad.tolist() == pytest.approx([1 / 3] * 3)
+    budget_step(model, 9.0, 0.5)
+    assert layer.ranks.tolist() == pytest.approx([4.0, 1.9, R - 0.5])
+    budget_step(model, total_rank(model).item() - 0.3, 0.5)  # no further than the budget
+    assert layer.ranks.tolist() == pytest.approx([3.9, 1.8, R - 0.6])
+    budget_step(model, 99.0, 0.6)
+    assert layer.ranks.tolist() == pytest.approx([4.5, 2.4, R])
     assert learning_ranks(model) == [layer.ranks]
     freeze_ranks(model)
     assert rank_table(model) == {"0": [5.0, 2.0, 6.0]}

@@ -7,7 +7,7 @@ import torch
 from made_series import network, series, waves
 
 from allspark.spatiotemporal import UNISTD_TINY, Forecaster, UniSTD
-from allspark.spatiotemporal.fit import Training, fit, random_of, rate
+from allspark.spatiotemporal.fit import Training, fit, parameter_groups, random_of, rate
 from allspark.spatiotemporal.ranks import learning_ranks, rank_table
 from allspark.spatiotemporal.score import model_forecast, score
 from allspark.spatiotemporal.series import Series, pack, unpack, unpack_all
@@ -106,6 +106,22 @@ def test_the_convolutional_baseline_trains_in_the_same_loop():
     model = SimVP(parts["waves"].task, hidden=8, translator=16, depth=1)
     facts = fit(model, parts, Training(steps=30, check_every=10, check_windows=4, tokens=240, most=8, lr=3e-3))
     assert facts["history"][-1]["loss"]["waves"] < 0.5 * facts["history"][0]["loss"]["waves"]
+
+
+def test_ranks_cross_units_however_the_run_is_limited_and_linear_paths_go_slowly():
+    parts = {"waves": series()}
+    for limit in ({"steps": 60}, {"steps": 10**6, "seconds": 1.5, "clock": "processor"}):
+        model = new(parts)
+        settings = Training(**limit, rank_share=0.9, check_every=10**6, check_windows=1, tokens=60, most=2, lr=3e-3)
+        fit(model, parts, settings)
+        ranks = [r for values in rank_table(model).values() for r in values]
+        assert max(ranks) - min(ranks) >= 1
+    groups = parameter_groups(new(parts), Training(lr=1e-2))
+    slow = next(group for group in groups if group["base"] == pytest.approx(1e-3))
+    assert slow["weight_decay"] == 0
+    assert sorted(p.shape for p in slow["params"]) == sorted(
+        p.shape for name, p in new(parts).named_parameters() if ".linear." in name
+    )
 
 
 def test_a_loss_that_is_no_number_stops_the_run():
