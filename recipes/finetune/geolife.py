@@ -18,6 +18,7 @@ ROW = Row(
     paper="–",
     reach="above the best classical reference",
     better=lambda value, reference: value > reference,
+    note="after the number of steps was found on five users, trained again with them, as the reference is",
 )
 
 
@@ -51,7 +52,12 @@ def main() -> None:
         "weight_decay": 0.05, "average": 0.99, "smoothing": 0.1, "balance": "weights", "eval_every": 100,
         "leak_distance": 0.0,
     }  # fmt: skip
-    shared.seeds(ROW, given, reference, options)
+
+    def one(seed: int) -> tuple[float, dict]:
+        found = shared.refitted(given, seed, **options)
+        return float(found["test"][ROW.metric]), found
+
+    shared.seeds(ROW, given, reference, options, one)
 
 
 if __name__ == "__main__":

@@ -225,6 +225,31 @@ def tune(given: argparse.Namespace, run_name: str, seed: int, **options: Any) ->
     return found
 
 
+def refitted(given: argparse.Namespace, seed: int, **options: Any) -> dict[str, Any]:
+    """Two fine-tunings: one that finds on val after how many steps to stop, one of so many on train and val together.
+
+    It is what ``classical`` does for the references.
+
+    Args:
+        given: the command line.
+        seed: of both.
+        options: of both; "data" is the manifest.
+    """
+    first = tune(given, f"chosen{seed}", seed, **options)
+    manifest = Path(options["data"])
+    with open(manifest, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    count = sum(row["split"] == "train" for row in rows), sum(row["split"] != "test" for row in rows)
+    for row in rows:
+        row["split"] = "test" if row["split"] == "test" else "train"
+    whole = write_csv(manifest.with_name("whole.csv"), rows)
+    steps = round(first["best_step"] * count[1] / count[0])
+    second = tune(given, f"seed{seed}", seed, **{**options, "data": str(whole), "steps": steps, "eval_every": 0})
+    second["cpu_minutes"] += first["cpu_minutes"]
+    second["chosen"] = {key: first[key] for key in ("best_step", "val", "test")}
+    return second
+
+
 def seeds(
     row: Row,
     given: argparse.Namespace,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,13 +18,14 @@ FEWEST = 16  # LiDAR points in a crown
 MARGIN = 0.5  # metres around a crown's rectangle: the sensors' grids do not meet exactly
 
 
-def trees(path: Path) -> Iterator[Entry]:
-    """Crowns of known species that all three sensors see, in the plots of the test part; a plot is a group."""
+def trees(path: Path, parts: Sequence[str] = ("test",)) -> Iterator[Entry]:
+    """Crowns of known species that all three sensors see, in the plots of these parts; a plot is a group."""
     archive = zipfile.ZipFile(path / IDTREES.files[0])
     species, shapes = crown_boxes(path)
     for name in members(archive, ".tif", "RemoteSensing/HSI/"):
         plot = Path(name).stem
-        if crown_split(plot) != "test":
+        split = crown_split(plot)
+        if split not in parts:
             continue
         cube, about = geotiff(archive, name)
         colours, seen = geotiff(archive, f"RemoteSensing/RGB/{plot}.tif")
@@ -37,7 +38,7 @@ def trees(path: Path) -> Iterator[Entry]:
             inside = np.flatnonzero((x >= west) & (x <= east) & (y >= south) & (y <= north))
             if label not in TREES or min(spectra.shape[1:]) < 2 or min(picture.shape[1:]) < 8 or len(inside) < FEWEST:
                 continue
-            yield Entry(partial(_tree, spectra, picture, points, inside, about["crs"]), label, plot, "test")
+            yield Entry(partial(_tree, spectra, picture, points, inside, about["crs"]), label, plot, split)
 
 
 def cut(pixels: np.ndarray, grid: object, box: np.ndarray) -> np.ndarray:
