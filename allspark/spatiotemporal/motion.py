@@ -77,7 +77,7 @@ def flow_of(frames: Tensor) -> Tensor:
     for factor, rounds in zip((2 * finest, finest), ROUNDS, strict=True):
         size = (max(-(-high // factor), 2), max(-(-wide // factor), 2))
         small = F.adaptive_avg_pool2d(frames, size) if factor > 1 else frames
-        places = _places(*small.shape[-2:], small)
+        places = _places(small.shape[-2], small.shape[-1], small)
         if flow is None:
             flow = small.new_zeros(len(small), 2, *small.shape[-2:])
         else:
@@ -95,7 +95,7 @@ def carried(frames: Tensor, steps: int) -> Tensor:
     if frames.shape[1] < 2:
         return last[:, None].repeat(1, steps, 1, 1, 1)
     flow = flow_of(frames[:, :, 0])
-    place = _places(*last.shape[-2:], last).expand(len(last), -1, -1, -1)
+    place = _places(last.shape[-2], last.shape[-1], last).expand(len(last), -1, -1, -1)
     found = []
     for _ in range(steps):
         place = place - sampled(flow, place)  # backwards along the flow at the place reached: turning stays turning

@@ -103,7 +103,7 @@ class Season(nn.Module):
             a, b = torch.einsum("tk,tp,tl->pkl", x, weight, x), (x.T @ y).T
             gram, right = (a, b) if gram is None or right is None else (gram + a, right + b)
         if gram is None or right is None:
-            return torch.zeros(len(range(*part.indices(self.season[0].numel()))), len(self.season))  # type: ignore[arg-type,index,operator]
+            return torch.zeros(len(range(*part.indices(self.season[0].numel()))), len(self.season))  # type: ignore[arg-type,index]
         scale = gram.diagonal(dim1=1, dim2=2).mean(1).clamp(min=1e-9)[:, None, None]
         eye = torch.eye(gram.shape[-1], dtype=torch.float64)
         return torch.linalg.solve(gram + RIDGE * scale * eye, right[..., None])[..., 0].float()
