@@ -56,3 +56,8 @@ def load_checkpoint(path: Path, model: nn.Module, optimiser: torch.optim.Optimiz
                 state[int(i)][key] = value
         optimiser.load_state_dict({**optimiser.state_dict(), "state": dict(state)})
     return facts
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """The model's part of what ``save_checkpoint`` wrote."""
+    return {name.removeprefix("model."): value for name, value in load_file(path).items() if name.startswith("model.")}

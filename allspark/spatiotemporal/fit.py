@@ -22,13 +22,14 @@ import torch
 from torch import Tensor, nn
 
 from .batches import random_batch
-from .checkpoints import load_checkpoint, save_checkpoint
+from .checkpoints import load_checkpoint, load_weights, save_checkpoint
 from .model import UniSTD
 from .ranks import budget_step, clamp_ranks, freeze_ranks, learning_ranks, total_rank
 from .score import autocast, device_of, model_forecast, score
 from .series import Series
 from .simvp import SimVP
 from .tasks import Task
+from .weigh import weigh
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,8 @@ def fit(
 
     Args:
         model: with parts for every task, or the convolutional baseline of the only one; trained in place. The weights
-            that end in it are those of the look at the validation part with the least mean nrmse.
+            that end in it are the last, or those of the look at the validation part with the least mean nrmse,
+            whichever is better there once the network's shares are fitted (``weigh``).
         series: task -> data.
         settings: see ``Training``.
         folder: of the checkpoint and ``log.jsonl``; a checkpoint in it is gone on from. None keeps nothing.
@@ -175,7 +177,7 @@ def fit(
 
     Returns:
         {"step", "seconds" and "processor" (of training alone), "best_step", "validation": {task: nrmse},
-        "history": [...], "seconds_by_task": {...}}.
+        "history": [...], "seconds_by_task": {...}, "shares": {task: share} at the end}.
 
     Raises:
         ValueError: a task without windows in its training or validation part, a checkpoint of other settings, or a
@@ -289,12 +291,38 @@ def fit(
     if checkpoint is not None and process == 0:
         save_checkpoint(checkpoint, model, optimiser, facts)
     if progress() == 1:
-        if best_weights is None and best_path is not None and best_path.exists():
-            load_checkpoint(best_path, model, None)
-        elif best_weights is not None:
-            model.load_state_dict(best_weights)
+        best = best_weights
+        if best is None and best_path is not None and best_path.exists():
+            best = load_weights(best_path)
+        facts["shares"] = _better(model, series, best, settings.check_windows, say)
     model.eval()
     return facts
+
+
+def _better(
+    model: UniSTD | SimVP,
+    series: Mapping[str, Series],
+    best: dict[str, Tensor] | None,
+    windows: int,
+    say: Callable[[str], None] | None,
+) -> dict[str, float]:
+    """Leave in the model its last weights or those of the best look, whichever is better once its shares are fitted."""
+    found: list[tuple[float, dict[str, float], dict[str, Tensor]]] = []
+    last = {key: value.detach().clone() for key, value in model.state_dict().items()}
+    for name, weights in (("last", last), ("best look", best)):
+        if weights is None:
+            continue
+        model.load_state_dict(weights)
+        shares = weigh(model, series) if isinstance(model, UniSTD) else {}
+        errors = validation(model, series, windows)
+        mean = sum(errors.values()) / len(errors)
+        found.append((mean, shares, {key: value.detach().clone() for key, value in model.state_dict().items()}))
+        if say is not None:
+            told = ", ".join(f"{task} {share:.2f}" for task, share in shares.items())
+            say(f"{name}: validation nrmse {mean:.4f} with shares {told}")
+    _, shares, weights = min(found, key=lambda one: one[0])
+    model.load_state_dict(weights)
+    return shares
 
 
 def _append(path: Path, line: dict[str, Any]) -> None:

@@ -124,6 +124,7 @@ class TaskParts(nn.Module):
         self.stem = GraphStem(task, width) if task.graph else GridStem(task, width)
         self.decoder = GraphDecoder(task, width) if task.graph else GridDecoder(task, width)
         self.linear = LinearPath(task) if linear else None
+        self.register_buffer("share", torch.tensor(1.0))  # of the network beside the linear path (``weigh``)
         self.calendar = (
             nn.Sequential(nn.Linear(calendar_size(task), width), nn.SiLU(), nn.Linear(width, width))
             if task.periods
@@ -208,7 +209,7 @@ class UniSTD(nn.Module):
             tokens = block(tokens)
         size = (frames.shape[-2], frames.shape[-1])
         output = parts.decoder(tokens, grid, fine, size)
-        return output if parts.linear is None else output + parts.linear(frames, calendar)
+        return output if parts.linear is None else parts.share * output + parts.linear(frames, calendar)
 
     def learning(self) -> list[tuple[str, nn.Parameter]]:
         """(name, parameter) of everything that learns."""

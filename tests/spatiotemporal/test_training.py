@@ -7,11 +7,12 @@ import torch
 from made_series import network, series, waves
 
 from allspark.spatiotemporal import UNISTD_TINY, Forecaster, UniSTD
-from allspark.spatiotemporal.fit import Training, fit, parameter_groups, random_of, rate
+from allspark.spatiotemporal.fit import Training, fit, parameter_groups, random_of, rate, start_from_data
 from allspark.spatiotemporal.ranks import learning_ranks, rank_table
 from allspark.spatiotemporal.score import model_forecast, score
 from allspark.spatiotemporal.series import Series, pack, unpack, unpack_all
 from allspark.spatiotemporal.simvp import SimVP
+from allspark.spatiotemporal.weigh import weigh
 
 SHORT = Training(steps=12, save_every=4, check_every=6, check_windows=4, tokens=128, most=4, rank_share=0.5, lr=3e-3)
 
@@ -122,6 +123,24 @@ def test_ranks_cross_units_however_the_run_is_limited_and_linear_paths_go_slowly
     assert sorted(p.shape for p in slow["params"]) == sorted(
         p.shape for name, p in new(parts).named_parameters() if ".linear." in name
     )
+
+
+def test_a_network_counts_as_much_as_it_holds_beyond_its_training_part():
+    parts = two()
+    model = new(parts)
+    start_from_data(model, parts)
+    with torch.no_grad():
+        for part in model.parts.values():
+            part.decoder.out.bias.fill_(5.0)  # says the same everywhere, which the linear path knows better
+    shares = weigh(model, parts)
+    assert all(0 <= share < 0.1 for share in shares.values())
+    assert {name: part.share.item() for name, part in model.parts.items()} == pytest.approx(shares)
+    with torch.no_grad():
+        model.parts["waves"].linear.seasonal.bias.sub_(0.3)  # which the network now makes good
+        model.parts["waves"].decoder.out.bias.fill_(0.3)
+    assert weigh(model, parts)["waves"] == pytest.approx(1, abs=0.1)
+    plain = new({"waves": parts["waves"]}, linear=False)
+    assert weigh(plain, {"waves": parts["waves"]}) == {}
 
 
 def test_a_loss_that_is_no_number_stops_the_run():
