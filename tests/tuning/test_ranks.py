@@ -87,3 +87,36 @@ def test_the_ranks_agree(tiny_folder, tmp_path):
         agree, (values(tmp_path, tiny_folder, tmp_path / "run", batch=2, lora_dropout=0.2),), num_processes=2
     )
     assert (tmp_path / "run" / "results.json").is_file()
+
+
+def cut(given):
+    """A run whose processes end in the second step, the first being the last that was saved."""
+    from allspark import finetune
+
+    fresh()
+
+    def ending(self, step, loss):
+        if step == 2:
+            raise RuntimeError("the power is gone")
+
+    finetune.Journal.step = ending
+    with pytest.raises(RuntimeError, match="power"):
+        run(Options(**given))
+
+
+def test_a_sharded_run_goes_on_from_its_checkpoint(tiny_folder, tmp_path):
+    made.mixed(tmp_path, 24)
+    more = {"steps": 2, "average": 0.5, "eval_every": 2, "save_every": 1, "modality_dropout": 0.0}
+    run(Options(**values(tmp_path, tiny_folder, tmp_path / "one", batch=4, **more)))
+    broken = values(tmp_path, tiny_folder, tmp_path / "two", batch=2, shard=True, **more)
+    debug_launcher(cut, (broken,), num_processes=2)
+    assert [p.name for p in (tmp_path / "two" / "checkpoints").iterdir()] == ["00000001"]
+    debug_launcher(two, ({**broken, "resume": True},), num_processes=2)
+    (one,), (both,) = (
+        [json.loads(line) for line in (tmp_path / out / "metrics.jsonl").read_text().splitlines()]
+        for out in ("one", "two")
+    )
+    assert both["loss"] == pytest.approx(one["loss"], abs=1e-4)
+    assert both["val_loss"] == pytest.approx(one["val_loss"], abs=1e-3), "the average was resumed as well"
+    one, both = (load_file(tmp_path / out / "adapter_model.safetensors") for out in ("one", "two"))
+    assert all(torch.allclose(value, both[name], atol=2e-3) for name, value in one.items())
