@@ -68,10 +68,10 @@ class UniSTDConfig:
         return replace(self, **fields_)
 
     def to_json(self) -> dict[str, Any]:
-        """config.json: the records stand in it without their statistics."""
+        """config.json: the records without their statistics and without the split, which belongs to the data."""
         document = asdict(self)
         document["tasks"] = {
-            name: {key: value for key, value in task.to_json().items() if key not in ("mean", "std")}
+            name: {key: value for key, value in task.to_json().items() if key not in ("mean", "std", "split")}
             for name, task in self.tasks.items()
         }
         return {"model_type": MODEL_TYPE, **document}

@@ -108,6 +108,9 @@ def draw_forecast(frames: Frames, forecast: Any, path: str | PathLike[str]) -> P
     name = next(iter(forecast.data_vars))
     ahead = forecast[name].values
     past = np.where(frames.known[:, 0], frames.values[:, 0], np.nan)[-len(ahead) :]
+    rows = forecast[name].dims[1]
+    if rows in forecast.coords and float(forecast[rows][-1]) > float(forecast[rows][0]):
+        past, ahead = past[:, ::-1], ahead[:, ::-1]  # north up
     low, high = _limits(past, ahead)
     units = forecast[name].attrs.get("units", "")
     named = [(f"came, {i - len(past) + 1}", field) for i, field in enumerate(past)]

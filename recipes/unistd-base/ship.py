@@ -37,8 +37,10 @@ One forecaster for ten spatio-temporal tasks of four disciplines: UniSTD (Tang e
   {parameters:.1f} M weights, {learning:.1f} M of which learnt.
 - **Training**: {steps} steps, {minutes:.0f} minutes of one processor, one run, seed {seed}; tasks drawn by temperature
   {temperature:g}, AdamW {lr:g}, bf16 autocast, ranks learnt for the first {rank_share:.0%}, then rounded and frozen.
-- **Protocol**: splits by time with a gap of frames between the parts; statistics from the training part alone; the look
-  at the validation part with the least mean error was kept; the test part was scored once.
+- **Protocol**: splits by time with a gap of frames between the parts; statistics and least squares from the training
+  part alone; kept were the last weights or those of the look at the validation part with the least mean error,
+  whichever was better there; how much the network counts beside the linear path was fitted there too, for each task
+  ({shares}). The test part was scored once.
 - **Use**: `allspark.load("unistd-base").forecast("file.nc", horizon=12)`; `adapt` for your own data.
 
 ## Test errors
@@ -91,6 +93,10 @@ def main() -> None:
         learning=training["learning"] / 1e6, steps=training["steps"], minutes=training["processor"] / 60,
         seed=settings["seed"], temperature=settings["temperature"], lr=settings["lr"],
         rank_share=settings["rank_share"], table=errors(),
+        shares=", ".join(
+            f"{name} {float(forecaster.model.task_parts(name).share):.2f}"  # type: ignore[arg-type]
+            for name in TASKS
+        ),
         conv_seconds=max((cell["training_seconds"] for cell in conv.values()), default=0),
         data="\n".join(f"| {name} | {task.source} | {task.licence} |" for name, task in TASKS.items()),
     )  # fmt: skip

@@ -13,7 +13,8 @@ from allspark.cli import app
 from allspark.readers.cube import read_cube
 from allspark.spatiotemporal import UNISTD_TINY, Forecaster, UniSTD
 from allspark.spatiotemporal.fit import start_from_data
-from allspark.spatiotemporal.pictures import draw_comparison, draw_lead_times, draw_ranks
+from allspark.spatiotemporal.frames import frames_of
+from allspark.spatiotemporal.pictures import draw_comparison, draw_forecast, draw_lead_times, draw_ranks
 from allspark.spatiotemporal.ranks import rank_table
 
 
@@ -55,6 +56,15 @@ def test_a_file_goes_in_and_files_come_out(saved, tmp_path):
     )
     assert "3 frames" in told.stdout
     assert (tmp_path / "a.png").stat().st_size > 5_000
+
+
+def test_pictures_have_north_above(tmp_path):
+    values = waves(4)[:, 0].numpy()
+    field = (("time", "lat", "lon"), values, {"units": "m"})
+    upwards = xr.Dataset({"height": field}, {"time": np.arange(4), "lat": np.arange(12.0), "lon": np.arange(10.0)})
+    for name, data in (("up.png", upwards), ("down.png", upwards.isel(lat=slice(None, None, -1)))):
+        draw_forecast(frames_of(data), data.isel(time=slice(2)), tmp_path / name)
+    assert (tmp_path / "up.png").read_bytes() == (tmp_path / "down.png").read_bytes()
 
 
 def test_errors_are_one_sentence_and_leave_nothing_behind(saved, tmp_path):
