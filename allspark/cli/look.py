@@ -84,7 +84,8 @@ def _model_facts(name: str) -> dict[str, Any]:
         "bridge": config.get("bridge"),
         "modalities": config.get("modalities"),
         "encoders": config.get("encoders"),
-        "heads": sorted(config.get("heads") or {}),
+        # a forecaster's "heads" are those of its attention, a number
+        "heads": sorted(config["heads"]) if isinstance(config.get("heads"), dict) else [],
         "tasks": sorted(config.get("tasks") or {}),
         "calibrated": sorted(processor.get("temperatures") or {}),
         "licences": config.get("licences"),

@@ -58,6 +58,12 @@ def test_a_file_goes_in_and_files_come_out(saved, tmp_path):
     assert (tmp_path / "a.png").stat().st_size > 5_000
 
 
+def test_info_describes_a_forecaster(saved):
+    found = CliRunner().invoke(app, ["info", str(saved / "tiny"), "--json"])
+    assert found.exit_code == 0, found.output
+    assert json.loads(found.stdout)["tasks"] == ["waves"]
+
+
 def test_pictures_have_north_above(tmp_path):
     values = waves(4)[:, 0].numpy()
     field = (("time", "lat", "lon"), values, {"units": "m"})
