@@ -88,6 +88,11 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=list("abcde"))
     parser.add_argument("--out", default=RESULTS / "claims.json", type=Path)
     options = parser.parse_args()
+    told = cell(options.out, "seconds for each task", lambda: {"seconds": options.seconds})["seconds"]
+    if told != options.seconds:
+        raise SystemExit(
+            f"{options.out} holds runs of {told:g} s a task, {options.seconds:g} were asked; remove it first"
+        )
     everything = unpack_all(options.packed, TEN)
 
     def run(claim: str, variant: str, seed: int, names: tuple[str, ...], **changes: Any) -> None:
