@@ -215,7 +215,8 @@ def test_dense_vectors_lie_on_the_grid(tiny):
 
 def test_wrong_calls_say_what_was_wanted(tiny):
     for call, words in [
-        (lambda: tiny.classify(picture()), "either labels"),
+        (lambda: tiny.classify(picture()), r"no head for classification; give labels= .* or examples="),
+        (lambda: tiny.classify(picture(), ["a", "b"], examples={"a": [picture()]}), "either labels"),
         (lambda: tiny.classify(picture(), "water"), "wanted a list"),
         (lambda: tiny.classify(picture(), ["one"]), "at least two"),
         (lambda: tiny.classify(picture(), ["a", "a"]), "different"),

@@ -13,6 +13,19 @@ from .sampling import Step
 from .setup import Prepared
 
 
+def short(words: str, most: int = 80) -> str:
+    """A long path or text without its middle: a file's name stands at the end.
+
+    Example:
+        >>> short("/a/long/folder/of/tiles/cloud_2.npy", 20)
+        '/a/long…/cloud_2.npy'
+    """
+    if len(words) <= most:
+        return words
+    start = most * 2 // 5 - 1
+    return f"{words[:start]}…{words[start + 1 - most :]}"
+
+
 def blame(
     prepared: Prepared,
     step: Step,
@@ -35,7 +48,7 @@ def blame(
             loss, count, _, _ = forward(model, task, head, collated, [target], device, None)
             if turn < len(step.rows) and not bool(torch.isfinite(loss / count)):
                 source = examples.rows[examples.facts[row].row]
-                lines.append(f"line {source.line} ({', '.join(str(v)[:80] for v in source.inputs.values())})")
+                lines.append(f"line {source.line} ({', '.join(short(str(v)) for v in source.inputs.values())})")
     lines = gather(lines) if gather is not None else lines
     if len(lines) >= sum(sizes) or not lines:
         raise FloatingPointError(
