@@ -23,6 +23,7 @@ STAGES = (
 )
 STEM = 32
 FINE = 4  # the last stage at stride 16
+CACHED = 16  # pictures that go through at once where nothing learns: on a CPU their maps stay in the cache
 EPSILON = 1e-3  # TensorFlow's, that the public weights were trained with
 
 
@@ -67,7 +68,7 @@ class SeparableBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, out, H / stride, W / stride)."""
-        return self.bn2(self.conv_pw(F.relu6(self.bn1(self.conv_dw(x)))))
+        return self.bn2(self.conv_pw(F.relu6(self.bn1(self.conv_dw(x)), inplace=True)))
 
 
 class InvertedResidual(nn.Module):
@@ -86,8 +87,8 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, out, H / stride, W / stride)."""
-        y = F.relu6(self.bn1(self.conv_pw(x)))
-        y = self.bn3(self.conv_pwl(F.relu6(self.bn2(self.conv_dw(y)))))
+        y = F.relu6(self.bn1(self.conv_pw(x)), inplace=True)
+        y = self.bn3(self.conv_pwl(F.relu6(self.bn2(self.conv_dw(y)), inplace=True)))
         return x + y if self.skip else y
 
 
@@ -117,7 +118,7 @@ class LiteFeatures(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, S, S) -> the maps at strides 16 and 32, (B, 112, S / 16, S / 16) and (B, 320, S / 32, S / 32)."""
-        x = F.relu6(self.bn1(self.conv_stem(x)))
+        x = F.relu6(self.bn1(self.conv_stem(x)), inplace=True)
         for stage in self.blocks[: FINE + 1]:
             x = stage(x)
         return x, self.blocks[FINE + 1 :](x)
@@ -134,6 +135,11 @@ class LiteTower(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, 3, S, S) -> (B, 432, S / 16, S / 16)."""
-        fine, coarse = self.net(pixels.contiguous(memory_format=torch.channels_last))
+        pixels = pixels.contiguous(memory_format=torch.channels_last)
+        if pixels.device.type == "cpu" and not self.training and not torch.is_grad_enabled():
+            maps = [self.net(part) for part in pixels.split(CACHED)]
+            fine, coarse = (torch.cat(parts) for parts in zip(*maps, strict=True))
+        else:
+            fine, coarse = self.net(pixels)
         coarse = F.interpolate(coarse, fine.shape[-2:], mode="bilinear", align_corners=False)
         return torch.cat([fine, coarse], dim=1)
