@@ -58,8 +58,8 @@ Language model: English of classic books (public domain), the World Factbook (pu
 GeoQuery questions, WordNet glosses (WordNet licence); code of POJ-104 problems 1 to 64 (C-UDA) and Earth Engine's samples
 (Apache-2.0).
 
-Time: on an AMD EPYC with two cores that other work shared, about 16 minutes of language model, 165 of encoders and 28 of bridges (one
-thread each) and 8 of answers; energy was not measured. The stages were stopped and gone on from: recipes/allspark-base/LOG.md.
+Time: on an AMD EPYC with two cores that other work shared, about 30 minutes of language model, 160 of encoders and 28 of bridges (one
+thread each) and 20 of answers; energy was not measured. The stages were stopped and gone on from: recipes/allspark-base/LOG.md.
 """
 
 
