@@ -108,8 +108,9 @@ def run(options: Options) -> dict[str, Any]:
     if sharded:
         shard(wrapped, accelerator)
     optimiser: Any = torch.optim.AdamW(
-        groups(wrapped, options.lr, options.encoder_lr, options.weight_decay), lr=options.lr, betas=(0.9, 0.98)
-    )
+        groups(wrapped, options.lr, options.encoder_lr, options.weight_decay), lr=options.lr, betas=(0.9, 0.98),
+        fused=not sharded,  # on a CPU three times faster than one tensor after the other
+    )  # fmt: skip
     optimiser = accelerator.prepare(optimiser)
     model = wrapped if sharded else accelerator.prepare(model)
     trained = [p for p in wrapped.parameters() if p.requires_grad]
@@ -200,7 +201,7 @@ def run(options: Options) -> dict[str, Any]:
                 with average.applied():
                     measured = measure(wrapped, task, prepared.examples, parts["val"], **size)
                 # where the metric cannot tell two weights apart, as on few examples, the loss does
-                now = [measured[task.main] * (1 if task.higher else -1), -measured["loss"]]
+                now = [measured[prepared.choose] * (1 if prepared.higher else -1), -measured["loss"]]
                 improved = facts["best"] is None or now > facts["best"]
                 facts["waited"] = 0 if improved else facts["waited"] + 1
                 stopped = bool(options.patience) and facts["waited"] >= options.patience

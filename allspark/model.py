@@ -155,7 +155,10 @@ class AllSparkModel(PreTrainedModel):
             head: the name of a head to run on the pooled vector.
             target: what the head is to give.
         """
-        if head is not None and labels is None and self.config.heads[head].get("at", "language") != "language":
+        at = "language" if head is None else self.config.heads[head].get("at", "language")
+        if head is not None and labels is None and at == "words":
+            return self._of_words(input_ids, content, head, target)
+        if head is not None and labels is None and at != "language":
             return self._before_language(inputs or {}, head, target)
         embeds, tokens = self.embed_inputs(input_ids, slots, inputs or {})
         hidden = self.language.base_model(
@@ -192,6 +195,16 @@ class AllSparkModel(PreTrainedModel):
         logits = self.heads[head](pooled, next(iter(tokens.values())))
         loss = None if target is None else self.heads[head].loss(logits, target)  # type: ignore[operator]
         return AllSparkOutput(loss=loss, logits=logits, pooled=pooled, tokens=tokens)
+
+    def _of_words(self, input_ids: Tensor, content: Tensor, head: str, target: Tensor | None) -> AllSparkOutput:
+        """A head that reads the mean of the words' embeddings (as fastText, Joulin et al., EACL 2017): no order."""
+        words = self.language.get_input_embeddings()(input_ids[content])  # (all words of the batch, H)
+        rows = content.nonzero()[:, 0]
+        total = words.new_zeros(len(content), words.shape[-1]).index_add(0, rows, words)
+        pooled = total / content.sum(1, keepdim=True).clamp_min(1)
+        logits = self.heads[head](pooled, None)
+        loss = None if target is None else self.heads[head].loss(logits, target)  # type: ignore[operator]
+        return AllSparkOutput(loss=loss, logits=logits, pooled=pooled, tokens={})
 
     def word_log_probabilities(self, output: AllSparkOutput, labels: Tensor) -> Tensor:
         """Mean log-probability of each row's labelled words: AllSparkOutput and (B, L) -> (B,)."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from . import modality as modalities
-from .encoders._frame import observed, own_frame
+from .encoders._frame import observed, own_frame, walking_on
 from .inputs import Bad, as_items, warn_bad
 from .items import Item, PointCloud, Raster, Trajectory
 from .running import Kind, to_device
@@ -87,11 +87,13 @@ def futures(spark: AllSpark, inputs: Any) -> list[Futures]:
             have = f"{len(item.positions)} fixes" if isinstance(item, Trajectory) else f"a {type(item).__name__}"
             raise ValueError(f"{have} came; wanted a trajectory of at least {seen} fixes")
         last = Trajectory(item.positions[-seen:], item.time[-seen:], crs=item.crs)
-        _, matrix = own_frame(last, seen)
+        track, matrix = own_frame(last, seen)
         _, (row,) = _outputs(spark, {key: observed(last, seen)}, name, None)
         order = row[:, -1].argsort(descending=True).cpu()
-        metres = row.cpu()[order, :-1].unflatten(-1, (int(config["steps"]), 2)).numpy() @ matrix.T
-        found.append(Futures(metres, row.cpu()[order, -1].softmax(-1).numpy()))
+        ahead = row.cpu()[order, :-1].unflatten(-1, (int(config["steps"]), 2)).numpy()
+        if config.get("onward"):
+            ahead = ahead + walking_on(track, seen, int(config["steps"]))
+        found.append(Futures(ahead @ matrix.T, row.cpu()[order, -1].softmax(-1).numpy()))
     return found
 
 

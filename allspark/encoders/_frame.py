@@ -30,6 +30,15 @@ def own_frame(item: Trajectory, seen: int) -> tuple[np.ndarray, np.ndarray]:
     return metres @ matrix, matrix
 
 
+def walking_on(metres: np.ndarray, seen: int, steps: int) -> np.ndarray:
+    """Where the last seen step leads if it is repeated: (N, 2) metres of ``own_frame`` -> (steps, 2).
+
+    Constant velocity is hard to beat for people on foot (Schöller et al., RA-L 2020).
+    """
+    step = metres[seen - 1] - metres[max(seen - 2, 0)]
+    return metres[seen - 1] + step * np.arange(1, steps + 1)[:, None]
+
+
 def observed(item: Trajectory, seen: int) -> Trajectory:
     """The first ``seen`` fixes in their own frame, in metres, time from the first fix."""
     metres, _ = own_frame(item, seen)

@@ -128,6 +128,9 @@ def pad_to_largest(
     batch = {}
     for name in samples[0]:
         tensors = [sample[name] for sample in samples]
+        if all(tensor.shape == tensors[0].shape for tensor in tensors):
+            batch[name] = torch.stack(tensors)
+            continue
         shape = [max(sizes) for sizes in zip(*(tensor.shape for tensor in tensors))]
         padded = tensors[0].new_full((len(tensors), *shape), (fill or {}).get(name, 0))
         for row, tensor in zip(padded, tensors):

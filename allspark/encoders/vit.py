@@ -94,7 +94,12 @@ class Attention(nn.Module):
         """(B, N, D) -> (B, N, D); ``mask`` (B, 1, 1, N) bool, True where a key may be read."""
         B, N, D = x.shape
         q, k, v = (layer(x).view(B, N, self.heads, -1).transpose(1, 2) for layer in (self.q, self.k, self.v))
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # (B, heads, N, D / heads)
+        if q.dtype == torch.bfloat16 and q.device.type == "cpu" and q.requires_grad:
+            # on the way back torch's bf16 attention is two to five times slower than its float32 one (2.14, AVX512-BF16)
+            with torch.autocast("cpu", enabled=False):
+                y = F.scaled_dot_product_attention(q.float(), k.float(), v.float(), attn_mask=mask).to(q.dtype)
+        else:
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # (B, heads, N, D / heads)
         return self.proj(y.transpose(1, 2).reshape(B, N, D))
 
 

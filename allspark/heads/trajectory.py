@@ -18,13 +18,15 @@ class TrajectoryHead(nn.Module):
         modes: K.
         scale: metres that one unit of the network's output means.
         observe: fixes that are seen before; kept here because answers must be read as they were learnt.
+        onward: futures are deviations from walking on as in the last seen step, which whoever reads them adds; likewise.
     """
 
     def __init__(
-        self, language_width: int, *, steps: int = 12, modes: int = 20, scale: float = 1.0, observe: int = 8
-    ) -> None:
+        self, language_width: int, *, steps: int = 12, modes: int = 20, scale: float = 1.0, observe: int = 8,
+        onward: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.observe = observe
+        self.observe, self.onward = observe, onward
         self.steps, self.modes, self.scale = steps, modes, scale
         self.mode = nn.Embedding(modes, language_width)
         self.futures = nn.Sequential(

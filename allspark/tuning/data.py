@@ -23,6 +23,7 @@ from .options import Options
 from .rows import Items
 from .sampling import Step
 from .tasks import Task
+from .words import FrozenWords
 
 SHOWN = 3
 
@@ -59,6 +60,7 @@ class Examples:
         self.rows, self.task, self.processor = rows, task, processor
         self.head: dict[str, Any] | None = None  # its config, once the task has fitted it
         self.facts: list[Facts] = []
+        self.words: FrozenWords | None = None  # where the language model does not learn
         self._items = Items(options.hops, options.neighbours)
         self._room = int(options.cache_gib * 2**30)
         self._kept: dict[tuple[int, int], tuple[dict[str, Any], Any, Mapping[str, Item] | None]] = {}
@@ -202,7 +204,10 @@ class Batches(torch.utils.data.Dataset):
         if "answers" in words:  # the end of an answer is learnt like its words
             end = self.examples.processor.tokenizer.eos_token or ""
             words = {**words, "answers": [answer.strip().rstrip(".") + end for answer in words["answers"]]}
-        return self.examples.processor.collate(samples, **words)
+        collated = self.examples.processor.collate(samples, **words)
+        if self.examples.words is not None:
+            collated["inputs"] = self.examples.words.fill(collated["inputs"])
+        return collated
 
 
 def augmented(sample: dict[str, Any], target: Any, random: torch.Generator, turn: bool) -> tuple[dict[str, Any], Any]:

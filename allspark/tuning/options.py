@@ -9,7 +9,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal, get_args
 
 TaskName = Literal["classify", "regress", "segment", "answer", "trajectory", "node"]
-PARTS = ("heads", "prompts", "bridges", "encoders", "lora", "encoder-lora")
+PARTS = ("heads", "prompts", "bridges", "encoders", "lora", "encoder-lora", "words")
 
 
 def _option(default: Any, words: str, **more: Any) -> Any:
@@ -32,7 +32,7 @@ class Options:
         default_factory=lambda: ["heads", "prompts", "bridges", "lora"],
         metadata={"help": "which parts learn", "choices": PARTS},
     )
-    at: str = _option("language", "where the head reads", choices=("encoder", "bridge", "language"))
+    at: str = _option("language", "where the head reads", choices=("encoder", "bridge", "language", "words"))
     rank: int = _option(8, "of LoRA")
     alpha: float = _option(16.0, "LoRA's scale is alpha / rank")
     lora_dropout: float = _option(0.05, "before LoRA's first matrix")
@@ -81,9 +81,11 @@ class Options:
     warmup: float = _option(0.05, "share of the steps in which the rate rises; then half a cosine")
     clip: float = _option(1.0, "largest norm of the gradient")
     average: float = _option(0.0, "decay of a moving average of the weights that is measured and kept; 0: none")
+    drop_path: float = _option(0.0, "stochastic depth at the last block of encoders that train as a whole")
     precision: str = _option("auto", "bf16 where the machine multiplies it, or as said", choices=("auto", "no", "bf16"))
     gradient_checkpointing: bool = _option(False, "less memory for more time")
     shard: bool = _option(False, "with several processes: shard the model (FSDP2) instead of copying it (DDP)")
+    choose: str = _option("", "metric of val that chooses the best weights; empty: the task's first")
     patience: int = _option(0, "measurements without improvement before the run stops; 0: never")
     eval_every: int = _option(0, "optimiser steps between measurements on the val split; 0: once per epoch")
     save_every: int = _option(0, "optimiser steps between checkpoints; 0: at every measurement")
@@ -108,7 +110,8 @@ class Options:
         for name in ("batch", "accumulate", "rank", "observe", "predict", "modes", "hops", "neighbours"):
             check(getattr(self, name) >= 1, name, "a whole number of at least 1")
         check(self.epochs > 0 or self.steps > 0, "epochs", "more than 0")
-        for name in ("val", "test", "max_bad", "modality_dropout", "warmup", "smoothing", "average", "lora_dropout"):
+        shares = ("val", "test", "max_bad", "modality_dropout", "warmup", "smoothing", "average")
+        for name in (*shares, "lora_dropout", "drop_path"):
             check(0 <= getattr(self, name) < 1, name, "a share from 0 to below 1")
         check(self.val + self.test < 1, "val", f"less than 1 together with --test {self.test}")
         for name in ("lr", "encoder_lr", "clip", "block", "alpha"):

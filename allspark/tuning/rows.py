@@ -1,7 +1,7 @@
 """From the manifest's rows to items: whole files, or one part of a file that many rows share.
 
 Options of an input beside the reader's own choose a part: ``table.row`` a row of a table, ``graph.node`` the
-neighbourhood of a node. Such files are read once and kept.
+neighbourhood of a node, ``trajectory.id`` one of a file's tracks. Such files are read once and kept.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from dataclasses import replace
 from typing import Any
 
 from .. import modality as modalities
-from ..items import Graph, Item, Table
+from ..items import Graph, Item, Table, Trajectory
 from ..readers import read
 from ..readers.manifest import Manifest, Row, load_row, read_manifest
+from ..readers.trajectory import read_all
 from .options import Options
 
-WHOLE = {Table: "row", Graph: "node"}  # item type -> the option that names a part of the file
+WHOLE = {Table: "row", Graph: "node", Trajectory: "id"}  # item type -> the option that names a part of the file
 KEPT = 8  # whole files in memory at a time
 
 
@@ -101,7 +102,7 @@ class Items:
 
     def __init__(self, hops: int, neighbours: int) -> None:
         self.hops, self.neighbours = hops, neighbours
-        self._whole: dict[str, Item] = {}
+        self._whole: dict[str, Item | dict[str, Trajectory]] = {}
 
     def __call__(self, row: Row) -> dict[str, Item]:
         """Read them; OSError and ValueError say what is wrong with a file."""
@@ -112,7 +113,7 @@ class Items:
             key = None if name is None else WHOLE.get(modalities.get(name).item)
             if name is not None and key is not None and key in options:
                 part = options.pop(key)
-                items[name] = self._part(name, value, int(part), options)
+                items[name] = self._part(name, value, part, options)
             else:
                 simple[name] = value
         if simple:
@@ -120,13 +121,19 @@ class Items:
                 items[name or modalities.recognise(item).name] = item
         return items
 
-    def _part(self, name: str, path: str, part: int, options: Mapping[str, Any]) -> Item:
+    def _part(self, name: str, path: str, part: Any, options: Mapping[str, Any]) -> Item:
         key = f"{name}|{path}|{sorted(options.items())!r}"
         if key not in self._whole:
             if len(self._whole) >= KEPT:
                 self._whole.pop(next(iter(self._whole)))
-            self._whole[key] = read(path, modality=name, **options)
+            tracks = modalities.get(name).item is Trajectory
+            self._whole[key] = read_all(path, **options) if tracks else read(path, modality=name, **options)
         whole = self._whole[key]
+        if isinstance(whole, dict):
+            if str(part) not in whole:
+                raise ValueError(f"{path} has no track {str(part)!r} of two fixes or more; it holds {len(whole)}")
+            return whole[str(part)]
+        part = int(part)
         if isinstance(whole, Table):
             if not 0 <= part < len(whole):
                 raise ValueError(f"{path} has rows 0 to {len(whole) - 1}; row {part} came; name one of these")

@@ -23,7 +23,8 @@ from .rows import read_rows
 from .sampling import class_shares, class_weights
 from .splits import PARTS, split
 from .tasks import Task, make_task
-from .trainables import adapt, checkpointing
+from .trainables import adapt, checkpointing, stochastic_depth
+from .words import FrozenWords
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -40,6 +41,7 @@ class Prepared:
         examples: prepared.
         parts: "train", "val", "test" -> numbers of examples; those without examples are missing.
         head: its config, or None.
+        choose, higher: the metric that decides which weights are best, and whether more of it is better.
         weight: (K,) of the classes in the loss, or None.
         shares: of drawing each training example, or None.
         skipped: rows that could not be used.
@@ -54,6 +56,8 @@ class Prepared:
     examples: Examples
     parts: dict[str, list[int]]
     head: dict[str, Any] | None
+    choose: str
+    higher: bool
     weight: torch.Tensor | None
     shares: list[float] | None
     skipped: list[Skipped]
@@ -107,10 +111,16 @@ def prepare(
         add_heads(spark.model, {task.name: head})
     if options.gradient_checkpointing:
         checkpointing(spark.model)
+    if options.drop_path and "encoders" in options.train:
+        stochastic_depth(spark.model, modalities, options.drop_path)
     wrapped = adapt(
         spark.model, options.train, modalities, None if head is None else task.name,
         rank=options.rank, alpha=options.alpha, dropout=options.lora_dropout, base=options.model,
     )  # fmt: skip
+    frozen = not any(p.requires_grad for p in spark.model.language.parameters())
+    # a sharded model is whole on no process, and a worker's copy would keep its own words
+    if frozen and not options.shard and not options.workers:
+        examples.words = FrozenWords(spark.model)
     weight, shares = _balance(options, answers["train"], head)
     lines = [manifest.rows[fact.row].line for fact in examples.facts]
     warnings = leaks(examples.facts, names, options.leak_distance, lines)
@@ -118,9 +128,24 @@ def prepare(
         warnings.append("there is no val split: the last weights are kept as the best, and nothing stops early")
     digest = hashlib.sha256("".join(f"{f.hash}{n}" for f, n in zip(examples.facts, names)).encode()).hexdigest()
     return Prepared(
-        spark, wrapped, task, examples, parts, head, weight, shares, skipped, warnings,
+        spark, wrapped, task, examples, parts, head, *_deciding(task, head, options), weight, shares, skipped, warnings,
         _columns(manifest, options), digest,
     )  # fmt: skip
+
+
+def _deciding(task: Task, head: dict[str, Any] | None, options: Options) -> tuple[str, bool]:
+    """The metric that decides, and whether more of it is better; ValueError where the task has no such metric."""
+    if options.choose in ("", task.main):
+        return task.main, task.higher
+    if options.choose == "loss":
+        return "loss", False
+    known = task.metrics(head)
+    if options.choose not in known:
+        raise ValueError(
+            f"--choose is {options.choose!r}; --task {options.task} measures {', '.join([*known, 'loss'])}"
+        )
+    higher = known[options.choose].higher_is_better
+    return options.choose, task.higher if higher is None else higher
 
 
 def _splits(examples: Examples, options: Options) -> list[str]:

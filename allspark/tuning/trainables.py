@@ -79,6 +79,9 @@ def whole_parts(model: AllSparkModel, parts: Sequence[str], modalities: Iterable
             found.append(f"bridges.{modality}")
         if "encoders" in parts:
             found.append(f"encoders.{modality}")
+    if "words" in parts:
+        embeddings = model.language.get_input_embeddings()
+        found += [f"language.{name}" for name, module in model.language.named_modules() if module is embeddings]
     return found
 
 
@@ -165,6 +168,17 @@ def checkpointing(model: AllSparkModel) -> None:
             module.training = True  # its own flag alone: the frozen layers inside keep their mode
         if isinstance(module, Transformer):
             module.checkpointing = True
+
+
+def stochastic_depth(model: AllSparkModel, modalities: Iterable[str], rate: float) -> None:
+    """Whole blocks of these encoders left out now and then: never the first, at ``rate`` the last."""
+    for name in modalities:
+        if name not in model.encoders:
+            continue
+        for module in model.encoders[name].modules():
+            if isinstance(module, Transformer):
+                for i, block in enumerate(module.blocks):
+                    block.drop_path = rate * i / max(len(module.blocks) - 1, 1)  # type: ignore[assignment]
 
 
 def count(model: nn.Module) -> dict[str, int]:

@@ -74,17 +74,18 @@ def main() -> None:
     }
     classical = shared.classical(candidates, labels, parts, shared.macro_f1)
     options = {
-        "data": str(manifest), "task": "classify", "train": ["heads", "prompts", "bridges", "lora"],
-        "modality_dropout": 0.3, "balance": "weights", "epochs": 8, "batch": 16, "lr": 2e-3, "average": 0.98,
-        "smoothing": 0.1, "leak_distance": 0.0, "input": ["rgb.size=64", "hyperspectral.size=8"],
+        "data": str(manifest), "task": "classify", "at": "bridge", "train": ["heads", "bridges", "encoders"],
+        "modality_dropout": 0.3, "balance": "weights", "steps": 60, "batch": 16, "lr": 1e-3, "encoder_lr": 2e-4,
+        "average": 0.95, "smoothing": 0.1, "leak_distance": 0.0, "eval_every": 15, "choose": "macro_f1",
+        "input": ["rgb.size=64", "hyperspectral.size=8", "point_cloud.groups=32"],
     }  # fmt: skip
 
     def one(seed: int) -> tuple[float, dict]:
-        found = shared.tune(given, f"seed{seed}", seed, **options)
+        found = shared.refitted(given, f"seed{seed}", seed, **options)
         return float(found["test"][ROW.metric]), found
 
     best = {"name": "", "value": -1.0}
-    if not given.dry_run:
+    if not given.dry_run and given.choose is None:
         singles = [one(seed)[1]["test_by_modality"] for seed in given.seeds]
         means = {name: float(np.mean([found[name][ROW.metric] for found in singles])) for name in singles[0]}
         name = max(means, key=lambda key: means[key])

@@ -82,12 +82,15 @@ def main() -> None:
         {"point_cloud": str(file.resolve()), "mask": "classification", "split": part} for file, part in files.items()
     ]
     manifest = shared.write_csv(given.out / "manifest.csv", rows)
-    reference = reference_of({file.name: (part, allspark.read(file)) for file, part in files.items()})
+    reference = shared.once(
+        given.out / "reference.json",
+        lambda: reference_of({file.name: (part, allspark.read(file)) for file, part in files.items()}),
+    )
     options = {
         "data": str(manifest), "task": "segment", "window": 10.0, "train": ["heads", "encoders"], "batch": 8,
         "classes": [f"{number}={name}" for number, name in LIDAR_CLASSES.items()],
         "input": ["point_cloud.groups=256", "point_cloud.neighbours=16", "point_cloud.points=4096"],
-        "epochs": 6, "eval_every": 24, "lr": 2e-3, "encoder_lr": 5e-4, "balance": "weights", "average": 0.95,
+        "steps": 200, "eval_every": 40, "lr": 2e-3, "encoder_lr": 5e-4, "balance": "weights", "average": 0.95,
         "leak_distance": 0.0,
     }  # fmt: skip
     shared.seeds(ROW, given, reference, options)

@@ -5,6 +5,8 @@ python recipes/finetune/mstar.py --data DIR --seeds 0 1 2
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import shared
 from shared import Example, Row
@@ -41,25 +43,23 @@ def main() -> None:
     manifest = shared.write_manifest(
         given.out, (Example({"sar": item}, label, part) for item, label, part in zip(items, labels, parts, strict=True))
     )
-    crops = np.stack([_middle(item.values[0]) for item in items]).reshape(len(items), -1)
-    crops = crops / np.linalg.norm(crops, axis=1, keepdims=True)
-    reference = shared.classical(
-        {
+
+    def classical() -> dict[str, Any]:
+        crops = np.stack([_middle(item.values[0]) for item in items]).reshape(len(items), -1)
+        crops = crops / np.linalg.norm(crops, axis=1, keepdims=True)
+        logistic = LogisticRegression(C=1.0, max_iter=500)
+        candidates = {
             "1 nearest neighbour on pixels": (crops, KNeighborsClassifier(1)),
             "PCA and SVM on pixels": (crops, make_pipeline(PCA(100, whiten=True, random_state=0), SVC(C=10))),
-            "random convolutions and logistic regression": (
-                random_convolutions(items),
-                LogisticRegression(C=1.0, max_iter=500),
-            ),
-        },
-        labels,
-        parts,
-        shared.accuracy,
-    )
+            "random convolutions and logistic regression": (random_convolutions(items), logistic),
+        }
+        return shared.classical(candidates, labels, parts, shared.accuracy)
+
+    reference = shared.once(given.out / "reference.json", classical)
     options = {
         "data": str(manifest), "task": "classify", "at": "encoder", "train": ["heads", "encoders"],
-        "input": ["sar.size=80"], "epochs": 8, "batch": 32, "lr": 1e-3, "encoder_lr": 5e-4, "weight_decay": 0.05,
-        "average": 0.99, "smoothing": 0.1, "eval_every": 154,
+        "input": ["sar.size=64"], "steps": 900, "batch": 32, "lr": 2e-3, "encoder_lr": 7e-4, "weight_decay": 0.05,
+        "average": 0.99, "smoothing": 0.1, "heading": True, "eval_every": 150,
     }  # fmt: skip
     shared.seeds(ROW, given, reference, options)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import shared
 from shared import Example, Row
@@ -22,10 +23,11 @@ ROW = Row(
     paper="96.78 on IMDB",
     reach="above TF-IDF + linear",
     better=lambda value, reference: value > reference,
-    note="headers, quotes and signatures name the group and are left out; the model reads the first 900 characters, "
-    "TF-IDF whole messages",
+    note="headers, quotes and signatures name the group and are left out; the model reads the first 3,000 characters, "
+    "TF-IDF whole messages; the head reads the mean of the words' embeddings, which are trained, and the language "
+    "model is not run",
 )
-CHARACTERS = 900  # of a message that the model reads
+CHARACTERS = 3_000  # of a message that the model reads
 
 
 def messages(data: Path) -> Iterator[tuple[str, str, str]]:
@@ -52,21 +54,25 @@ def main() -> None:
     manifest = shared.write_manifest(
         given.out,
         (
-            Example({"language": Text(words[:CHARACTERS])}, label, part)
+            Example({"language": Text(words[:CHARACTERS])}, label, part, {"language.truncate": "true"})
             for (words, *_), label, part in zip(found, labels, parts, strict=True)
         ),
     )
-    words = TfidfVectorizer(sublinear_tf=True, min_df=2)
-    words.fit([text for (text, *_), part in zip(found, parts, strict=True) if part == "train"])
-    features = words.transform([text for text, *_ in found])
-    candidates = {
-        "TF-IDF + linear SVM": (features, LinearSVC(C=0.3)),
-        "TF-IDF + logistic regression": (features, SGDClassifier(loss="log_loss", alpha=3e-6, random_state=0)),
-    }
-    reference = shared.classical(candidates, labels, parts, shared.accuracy)
+
+    def classical() -> dict[str, Any]:
+        words = TfidfVectorizer(sublinear_tf=True, min_df=2)
+        words.fit([text for (text, *_), part in zip(found, parts, strict=True) if part == "train"])
+        features = words.transform([text for text, *_ in found])
+        candidates = {
+            "TF-IDF + linear SVM": (features, LinearSVC(C=0.3)),
+            "TF-IDF + logistic regression": (features, SGDClassifier(loss="log_loss", alpha=3e-6, random_state=0)),
+        }
+        return shared.classical(candidates, labels, parts, shared.accuracy)
+
+    reference = shared.once(given.out / "reference.json", classical)
     options = {
-        "data": str(manifest), "task": "classify", "train": ["heads", "lora"], "rank": 32, "alpha": 64.0, "epochs": 2,
-        "batch": 32, "lr": 1e-3, "weight_decay": 0.01, "eval_every": 300, "cache_gib": 1.0,
+        "data": str(manifest), "task": "classify", "at": "words", "train": ["heads", "words"], "steps": 1000,
+        "batch": 64, "lr": 2e-3, "weight_decay": 0.01, "average": 0.99, "smoothing": 0.1, "eval_every": 200,
     }  # fmt: skip
     shared.seeds(ROW, given, reference, options)
 

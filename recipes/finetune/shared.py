@@ -186,6 +186,14 @@ def macro_f1(truth: np.ndarray, found: np.ndarray) -> float:
     return float(f1_score(truth, found, average="macro"))
 
 
+def once(place: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What ``make`` gives, read from the JSON file ``place`` where an earlier call wrote it."""
+    if not place.is_file():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        atomic.write(place, json.dumps(make(), indent=2) + "\n")
+    return json.loads(place.read_text(encoding="utf-8"))
+
+
 @cache
 def _weights_hash(model: str) -> str:
     from allspark.presets import find
@@ -197,6 +205,43 @@ def _weights_hash(model: str) -> str:
     return digest.hexdigest()
 
 
+@cache
+def _encoder_hash(model: str, modality: str) -> str:
+    """SHA-256 of the tensors under ``encoders.<modality>.``, by name: it stays where other parts are replaced."""
+    import torch
+    from safetensors import safe_open
+
+    from allspark.presets import find
+
+    digest = hashlib.sha256()
+    with safe_open(Path(find(model)) / "model.safetensors", "pt") as file:
+        for name in sorted(key for key in file.keys() if key.startswith(f"encoders.{modality}.")):  # noqa: SIM118
+            tensor = file.get_tensor(name)
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+            digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _encoder_hashes(model: str, modalities: Iterable[str]) -> dict[str, str]:
+    """Those of these modalities that have an encoder."""
+    from allspark.config import AllSparkConfig
+    from allspark.presets import find
+
+    known = AllSparkConfig.from_pretrained(find(model)).encoders
+    return {name: _encoder_hash(model, name) for name in modalities if name in known}
+
+
+def _modalities(manifest: Path, options: Mapping[str, Any]) -> list[str]:
+    """The modalities of a recipe's manifest, as its columns name them."""
+    from allspark import modality
+
+    if options.get("columns"):
+        return ["table"]
+    with open(manifest, encoding="utf-8", newline="") as file:
+        columns = next(csv.reader(file))
+    return sorted(set(columns) & set(modality.names()))
+
+
 def arguments(row: Row, words: str | None) -> argparse.Namespace:
     """The command line that all recipes share."""
     parser = argparse.ArgumentParser(description=words, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -205,6 +250,12 @@ def arguments(row: Row, words: str | None) -> argparse.Namespace:
     parser.add_argument("--model", default="allspark-base", help="a shipped model's name, or a folder")
     parser.add_argument("--out", type=Path, default=Path("runs/finetune") / row.name, help="manifest, runs, figures")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the JSON of figures goes")
+    parser.add_argument(
+        "--choose",
+        nargs="*",
+        metavar="NAME=VALUE",
+        help="one fine-tuning on train, with these changes, measured on val; the test rows are left out",
+    )
     parser.add_argument("--dry-run", action="store_true", help="the reference, and what one seed would cost")
     return parser.parse_args()
 
@@ -225,29 +276,44 @@ def tune(given: argparse.Namespace, run_name: str, seed: int, **options: Any) ->
     return found
 
 
-def refitted(given: argparse.Namespace, seed: int, **options: Any) -> dict[str, Any]:
-    """Two fine-tunings: one that finds on val after how many steps to stop, one of so many on train and val together.
+def _part(manifest: Path, name: str, change: Callable[[str], str | None]) -> Path:
+    """The manifest with each row's split changed, or the row left out, under another name beside it."""
+    with open(manifest, encoding="utf-8", newline="") as file:
+        rows = [{**row, "split": change(row["split"])} for row in csv.DictReader(file)]
+    return write_csv(manifest.with_name(name), [row for row in rows if row["split"]])
 
-    It is what ``classical`` does for the references.
+
+def refitted(given: argparse.Namespace, name: str, seed: int, **options: Any) -> dict[str, Any]:
+    """A fine-tuning on train and val together, with what val has chosen before; ``classical`` does the same.
 
     Args:
         given: the command line.
-        seed: of both.
-        options: of both; "data" is the manifest.
+        name: of the run.
+        seed: of it.
+        options: of it; "data" is the manifest.
     """
-    first = tune(given, f"chosen{seed}", seed, **options)
-    manifest = Path(options["data"])
-    with open(manifest, encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    count = sum(row["split"] == "train" for row in rows), sum(row["split"] != "test" for row in rows)
-    for row in rows:
-        row["split"] = "test" if row["split"] == "test" else "train"
-    whole = write_csv(manifest.with_name("whole.csv"), rows)
-    steps = round(first["best_step"] * count[1] / count[0])
-    second = tune(given, f"seed{seed}", seed, **{**options, "data": str(whole), "steps": steps, "eval_every": 0})
-    second["cpu_minutes"] += first["cpu_minutes"]
-    second["chosen"] = {key: first[key] for key in ("best_step", "val", "test")}
-    return second
+    whole = _part(Path(options["data"]), "whole.csv", lambda split: split if split == "test" else "train")
+    return tune(given, name, seed, **{**options, "data": str(whole), "eval_every": options["steps"]})
+
+
+def chosen(given: argparse.Namespace, options: Mapping[str, Any]) -> None:
+    """``--choose``: train on train alone, measure on val, without a row of the test part; the curve is printed."""
+    from allspark.finetune import run
+    from allspark.tuning.journal import FILE
+    from allspark.tuning.options import Options
+
+    changes: dict[str, Any] = {}
+    for entry in given.choose:
+        name, _, value = entry.partition("=")
+        try:
+            changes[name] = json.loads(value)
+        except json.JSONDecodeError:
+            changes[name] = value
+    place = given.out / "choose" / ("-".join(given.choose).replace("/", "_") or "as it is")
+    data = _part(Path(options["data"]), "seen.csv", lambda split: None if split == "test" else split)
+    found = run(Options(out=str(place), model=str(given.model), **{**options, **changes, "data": str(data)}))
+    print((place / FILE).read_text(encoding="utf-8"))
+    print(json.dumps({"changes": changes, "best_step": found["best_step"], "val": found["val"]}))
 
 
 def seeds(
@@ -275,9 +341,12 @@ def seeds(
         print(json.dumps(dict(reference), indent=2))
         run(Options(out=str(given.out / "dry"), model=str(given.model), dry_run=True, **options))
         return
+    if given.choose is not None:
+        chosen(given, options)
+        return
 
     def one(seed: int) -> tuple[float, Mapping[str, Any]]:
-        found = tune(given, f"seed{seed}", seed, **options)
+        found = refitted(given, f"seed{seed}", seed, **options)
         return float(found["test"][row.metric]), found
 
     found = {seed: (values or one)(seed) for seed in given.seeds}
@@ -292,7 +361,9 @@ def seeds(
         "cpu_minutes": sum(float(details.get("cpu_minutes", 0.0)) for _, details in found.values()),
         "details": {str(seed): details for seed, (_, details) in found.items()},
         "options": {k: v for k, v in options.items() if k != "data"},
-        "weights": weights, "versions": {name: version(name) for name in PACKAGES},
+        "weights": weights,
+        "encoders": _encoder_hashes(str(given.model), _modalities(Path(options["data"]), options)),
+        "versions": {name: version(name) for name in PACKAGES},
     }  # fmt: skip
     given.results.mkdir(parents=True, exist_ok=True)
     atomic.write(given.results / f"{row.name}.json", json.dumps(content, indent=2) + "\n")

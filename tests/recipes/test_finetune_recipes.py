@@ -3,6 +3,7 @@
 import argparse
 import importlib.util
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -93,13 +94,13 @@ def test_seeds_are_run_measured_and_written(shared, tiny_folder, tmp_path, capsy
     )
     row = shared.Row("words", "made words", "accuracy", "–", "≥ 50", lambda value, _: value >= 0.5)
     given = argparse.Namespace(
-        seeds=[0, 1], model=str(tiny_folder), out=tmp_path, results=tmp_path / "results", dry_run=False
+        seeds=[0, 1], model=str(tiny_folder), out=tmp_path, results=tmp_path / "results", dry_run=False, choose=None
     )
     options = {"data": str(manifest), "task": "classify", "train": ["heads"], "steps": 4, "batch": 6, "precision": "no"}
     details = []
 
     def one(seed):
-        found = shared.refitted(given, seed, **options)
+        found = shared.refitted(given, f"seed{seed}", seed, **options)
         details.append(found)
         return found["test"]["accuracy"], found
 
@@ -110,11 +111,55 @@ def test_seeds_are_run_measured_and_written(shared, tiny_folder, tmp_path, capsy
     assert content["command"] == "python recipes/finetune/words.py --data DIR --seeds 0 1"
     assert len(content["weights"]) == 64
     assert "val" not in details[0], "the second fine-tuning has everything but the test part"
-    assert details[0]["steps"] == round(details[0]["chosen"]["best_step"] * 18 / 12)
+    assert details[0]["steps"] == details[0]["best_step"] == 4
+    recipe = json.loads((tmp_path / "seed0" / "recipe.json").read_text())
+    assert recipe["examples"] == {"train": 18, "test": 6}, "val is learnt from too"
+    assert content["encoders"] == {}, "words have no encoder"
+    assert content["encoders"] == {}, "words have no encoder"
     assert "made words: accuracy" in capsys.readouterr().out
     line = module("table").line(content)
     assert "(2 seeds)" in line
     assert f"{100 * content['mean']:.1f} ± " in line
+
+
+def test_what_is_chosen_on_val_sees_no_row_of_the_test_part(shared, tiny_folder, tmp_path, capsys):
+    items, labels = made("sar", 16, 2)
+    split = [("train", "train", "val", "test")[i // 2 % 4] for i in range(16)]
+    manifest = shared.write_manifest(
+        tmp_path, (shared.Example({"sar": x}, "ab"[y], s) for x, y, s in zip(items, labels, split))
+    )
+    row = shared.Row("chips", "made chips", "accuracy", "–", "≥ 50", lambda value, _: value >= 0.5)
+    given = argparse.Namespace(
+        seeds=[0], model=str(tiny_folder), out=tmp_path, results=tmp_path / "results", dry_run=False, choose=["steps=2"]
+    )
+    options = {"data": str(manifest), "task": "classify", "train": ["heads"], "steps": 4, "batch": 4, "precision": "no"}
+    shared.seeds(row, given, {"name": "coin", "value": 0.5}, options)
+    assert not (tmp_path / "results").exists()
+    recipe = json.loads((tmp_path / "choose" / "steps=2" / "recipe.json").read_text())
+    assert recipe["arguments"]["steps"] == 2
+    assert recipe["examples"] == {"train": 8, "val": 4}
+    assert '"val": {"accuracy"' in capsys.readouterr().out
+
+
+def test_an_encoders_hash_is_of_its_own_tensors(shared, tiny_folder, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    def hashes(changed):
+        folder = shutil.copytree(tiny_folder, tmp_path / (changed or "same"))
+        tensors = load_file(folder / "model.safetensors")
+        for name in tensors:
+            if changed and name.startswith(changed):
+                tensors[name] = tensors[name] + 1
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+        return shared._encoder_hashes(str(folder), ["sar", "table", "language"])
+
+    same = hashes("")
+    assert set(same) == {"sar", "table"}
+    assert same["sar"] != same["table"]
+    assert hashes("bridges.") == same
+    changed = hashes("encoders.table.")
+    assert changed["sar"] == same["sar"]
+    assert changed["table"] != same["table"]
 
 
 def test_the_page_holds_the_table_of_the_results():

@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 
 import allspark
 from allspark.finetune import run
+from allspark.readers.manifest import read_manifest
 from allspark.testing import made as made_items
 from allspark.tuning.options import Options
+from allspark.tuning.rows import Items
 
 from . import made
 
@@ -137,6 +140,62 @@ def test_trajectory_futures(tiny_folder, tmp_path):
     assert found.metres.shape == (3, 4, 2)
     assert found.probabilities.sum() == pytest.approx(1, abs=1e-5)
     assert found.metres[0, -1, 1] > 3 > abs(found.metres[0, -1, 0]), "the frame is turned back to north"
+
+
+def test_a_head_on_the_words_themselves(tiny_folder, tmp_path):
+    manifest = made.texts(tmp_path, 36)
+    more = {"train": ["heads", "words"], "at": "words", "epochs": 20}
+    given = options(manifest, tmp_path / "run", tiny_folder, "classify", **more)
+    results = run(given)
+    assert results["test"]["accuracy"] > 0.8
+    base, spark = allspark.load(tiny_folder), allspark.load(tiny_folder, adapter=tmp_path / "run")
+    items, _ = made_items("language", 4, 2)
+    labels = {answer.label for answer in spark.classify([item.words for item in items])}
+    assert labels <= set(made.NAMES)
+    after = spark.merge().model.state_dict()
+    changed = [name for name, value in base.model.state_dict().items() if not torch.equal(value, after[name])]
+    (embeddings,) = changed
+    assert torch.equal(after[embeddings], spark.model.language.get_input_embeddings().weight)
+    batch = spark.processor([{"language": item} for item in items])
+    alone = [spark.model(**spark.processor([{"language": item}]), head="classify").logits[0] for item in items]
+    together = spark.model(**batch, head="classify").logits
+    torch.testing.assert_close(together, torch.stack(alone), atol=1e-5, rtol=1e-4)
+    with pytest.raises(ValueError, match="--at words came for table; it reads words alone"):
+        run(options(made.table(tmp_path), tmp_path / "other", tiny_folder, "classify", at="words",
+                    columns=["rain", "soil"], label_column="crop"))  # fmt: skip
+
+
+def test_tracks_of_one_file_are_rows_of_their_own(tmp_path):
+    lines = [f"{name},{t},{t * speed},0" for name, speed in (("a", 1), ("b", 3)) for t in range(4)]
+    (tmp_path / "tracks.csv").write_text("id,time,x,y\n" + "\n".join(lines) + "\n")
+    rows = [{"trajectory": "tracks.csv", "trajectory.id": name, "trajectory.crs": "metres"} for name in "abc"]
+    items = Items(2, 128)
+    first, second, missing = read_manifest(made.write_csv(tmp_path / "walks.csv", rows))
+    for row, speed in ((first, 1), (second, 3)):
+        np.testing.assert_allclose(items(row)["trajectory"].positions[-1], [3 * speed, 0])
+    with pytest.raises(ValueError, match="no track 'c' of two fixes or more; it holds 2"):
+        items(missing)
+
+
+def test_futures_start_from_walking_on(tiny_folder, tmp_path):
+    metres = np.arange(12)[:, None] * np.array([0.6, 0.8]) + 5
+    rows = [
+        {"trajectory": f"walk_{i}.csv", "trajectory.crs": "metres", "split": ("train", "val")[i % 2]} for i in range(4)
+    ]
+    for i in range(4):
+        np.savetxt(
+            tmp_path / f"walk_{i}.csv", np.c_[np.arange(12) * 0.4, metres], delimiter=",", header="time,x,y",
+            comments="", fmt="%.4f",
+        )  # fmt: skip
+    given = options(made.write_csv(tmp_path / "walks.csv", rows), tmp_path / "run", tiny_folder, "trajectory",
+                    observe=8, predict=4, modes=3, steps=1, batch=2)  # fmt: skip
+    run(given)
+    spark = allspark.load(tiny_folder, adapter=tmp_path / "run")
+    head = spark.model.heads["trajectory"].futures
+    torch.nn.init.zeros_(head[-1].weight)
+    torch.nn.init.zeros_(head[-1].bias)
+    (found,) = spark.futures(allspark.Trajectory(metres[:8], np.arange(8) * 0.4, crs="metres"))
+    np.testing.assert_allclose(found.metres, np.broadcast_to(metres[8:] - metres[7], (3, 4, 2)), atol=1e-5)
 
 
 def test_node(tiny_folder, tmp_path):

@@ -107,6 +107,63 @@ def test_runs_of_two_precisions_in_one_process(clouds, tiny_folder, tmp_path):
     assert losses["bf16"]["val"]["loss"] == pytest.approx(losses["no"]["val"]["loss"], rel=0.05)
 
 
+def test_the_metric_that_is_named_chooses(clouds, tiny_folder, tmp_path):
+    def found(choose):
+        prepared = prepare(options(clouds, tmp_path / "run", tiny_folder, choose=choose))
+        return prepared.choose, prepared.higher
+
+    assert [found(name) for name in ("", "macro_f1", "loss")] == [
+        ("accuracy", True), ("macro_f1", True), ("loss", False),
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="--choose is 'miou'; --task classify measures accuracy, macro_f1"):
+        found("miou")
+
+
+def test_stochastic_depth_grows_from_the_first_block_to_the_last(clouds, tiny_folder, tmp_path):
+    given = options(clouds, tmp_path / "run", tiny_folder, train=["heads", "encoders"], drop_path=0.2)
+    encoder = prepare(given).spark.model.encoders["point_cloud"]
+    rates = [m.drop_path for n, m in encoder.named_modules() if n.startswith("modules_to_save") and n[-1:].isdigit()
+             and hasattr(m, "drop_path")]  # fmt: skip
+    assert rates
+    assert rates[0] == 0 or len(rates) == 1
+    assert rates == sorted(rates)
+    assert len(rates) == 1 or rates[-1] == 0.2
+
+
+def test_frozen_words_are_read_once_and_are_the_models_own(tiny_folder, tmp_path):
+    manifest = made.table(tmp_path)
+    given = options(
+        manifest, tmp_path / "run", tiny_folder, columns=["rain", "soil"], label_column="crop",
+        train=["heads", "encoders"], at="encoder",
+    )  # fmt: skip
+    prepared = prepare(given)
+    samples = [prepared.examples[i][0] for i in range(5)]
+    collated = prepared.spark.processor.collate(samples)
+    words = {key: value for key, value in collated["inputs"]["table"].items() if isinstance(value, dict)}
+    assert set(words) == {"names", "texts"}
+    asked = []
+    kept = prepared.examples.words
+    assert kept is not None
+    own = kept.model.text_vectors
+    kept.model.text_vectors = lambda *given: asked.append(1) or own(*given)
+    filled = [kept.fill(collated["inputs"])["table"] for _ in range(2)][1]
+    assert len(asked) == len({w for s in samples for key in words for w in s["table"][key] if w})
+    for key, value in words.items():
+        vectors = own(value["input_ids"], value["attention_mask"])
+        wanted = vectors[value["index"].clamp_min(0)] * (value["index"] >= 0)[..., None]
+        torch.testing.assert_close(filled[key], wanted, atol=1e-5, rtol=1e-4)
+    assert prepare(options(manifest, tmp_path / "run", tiny_folder, columns=["rain", "soil"], label_column="crop",
+                           train=["heads", "lora"])).examples.words is None  # fmt: skip
+
+
+def test_a_head_on_quiet_vectors_hears_them(clouds, tiny_folder, tmp_path):
+    given = options(clouds, tmp_path / "run", tiny_folder, at="bridge")
+    prepared = prepare(given)
+    head = prepared.spark.model.heads["classify"]
+    quiet = 0.01 * torch.randn(4, prepared.spark.config.language_width)
+    torch.testing.assert_close(head(quiet), head(10 * quiet), atol=2e-2, rtol=1e-2)
+
+
 def test_a_tracker_is_told(clouds, tiny_folder, tmp_path):
     pytest.importorskip("tensorboard")
     run(options(clouds, tmp_path / "run", tiny_folder, tracker=["tensorboard"]))

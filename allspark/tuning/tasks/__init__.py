@@ -84,6 +84,12 @@ def pooled_width(at: str, modalities: Sequence[str], widths: Mapping[str, int]) 
     """
     if at == "language":
         return {}
+    if at == "words":
+        if widths or not modalities:
+            raise ValueError(
+                f"--at words came for {', '.join(modalities)}; it reads words alone; use --at encoder or --at language"
+            )
+        return {"at": at}
     missing = [name for name in modalities if name not in widths]
     if missing:
         raise ValueError(

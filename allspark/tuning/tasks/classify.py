@@ -63,6 +63,7 @@ class Classify:
         return {
             "kind": "classification",
             "labels": sorted(counts),
+            **({"norm": True} if self.at in ("bridge", "words") else {}),
             **pooled_width(self.at, modalities, widths),
         }
 

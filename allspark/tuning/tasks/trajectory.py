@@ -2,7 +2,8 @@
 
 An example is a trajectory of at least ``observe`` + ``predict`` fixes: the first are seen, the next are to be told.
 Both are turned into a frame of their own, metres from the last seen fix, with the observed way (first to last fix)
-along the first axis, so that no place or heading has to be learnt.
+along the first axis, so that no place or heading has to be learnt. What is told is the way's deviation from walking on
+as in the last seen step; distances between future and truth are the same with and without it.
 
 Metrics (torchmetrics' MeanMetric), in metres: "ade" is the mean distance between future and truth over the predicted
 fixes, of the one of the K futures whose mean distance is least; "fde" the distance at the last fix, of the one of the K
@@ -20,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...encoders._frame import observed, own_frame
+from ...encoders._frame import observed, own_frame, walking_on
 from ...items import Item, Trajectory
 from ...readers.manifest import Row
 
@@ -38,7 +39,7 @@ class Futures:
     higher: bool = False
 
     def examples(self, row: Row, items: dict[str, Item]) -> Iterator[tuple[dict[str, Item], np.ndarray]]:
-        """The seen fixes, and the metres of the next."""
+        """The seen fixes, and how far the next deviate from walking on, in metres."""
         tracks = {name: item for name, item in items.items() if isinstance(item, Trajectory)}
         if len(tracks) != 1:
             raise ValueError(
@@ -52,10 +53,11 @@ class Futures:
                 f"{self.predict})"
             )
         metres, _ = own_frame(item, self.observe)
-        yield {**items, name: observed(item, self.observe)}, metres[self.observe : wanted]
+        ahead = metres[self.observe : wanted] - walking_on(metres, self.observe, self.predict)
+        yield {**items, name: observed(item, self.observe)}, ahead
 
     def summary(self, answer: np.ndarray) -> float:
-        """How far the last fix is."""
+        """How far the last fix deviates."""
         return float(np.hypot(*answer[-1]))
 
     def head(
@@ -70,6 +72,7 @@ class Futures:
             "modes": self.modes,
             "scale": float(np.sqrt(np.mean(np.square(parts["train"])))) or 1.0,
             "observe": self.observe,
+            "onward": True,
             **pooled_width(self.at, modalities, widths),
         }
 
