@@ -14,6 +14,7 @@ from ..items import Raster
 from ..modality import Modality, register
 from ._augment import spectrum
 from .base import Encoder, Tokens
+from .moments import Moments
 from .pixels import is_display
 from .spectra import collate, is_spectrum, sample_of, wavelengths_of
 from .spectral import SpectralPatchEmbedding, StepPool
@@ -21,6 +22,7 @@ from .vit import Transformer, init_weights, positions_1d, positions_2d
 
 _HARMONICS = 4  # of the year
 _STEPS = 16  # features of a date's rank in its series
+_WAVES, _SEASONS = 8, 2  # cosines over a series and harmonics of the year that its moments are taken with
 
 
 def recognises(item: Raster) -> bool:
@@ -106,6 +108,7 @@ class MultispectralEncoder(Encoder):
         rank: virtual bands of the embedding.
         mlp_ratio: hidden width of the MLPs over D.
         drop_path: stochastic depth at the last block.
+        moments: virtual bands of the linear road past the transformer (``moments.py``); 0: there is none.
     """
 
     def __init__(
@@ -117,6 +120,7 @@ class MultispectralEncoder(Encoder):
         rank: int = 48,
         mlp_ratio: float = 4.0,
         drop_path: float = 0.0,
+        moments: int = 0,
     ) -> None:
         super().__init__()
         self.width = width
@@ -125,6 +129,7 @@ class MultispectralEncoder(Encoder):
         self.dates.apply(init_weights)
         self.transformer = Transformer(width, depth, heads, mlp_ratio, drop_path)
         self.pool = StepPool(width, heads)
+        self.moments = Moments(width, moments, _WAVES, 2 * _SEASONS) if moments else None
 
     def forward(  # type: ignore[override]
         self,
@@ -156,7 +161,44 @@ class MultispectralEncoder(Encoder):
         x = x + self.dates(self._calendar(time, has_time))[:, :, None]
         x = self.transformer(x.flatten(1, 2), mask.flatten(1)).view(B, T, N, D)
         features, mask = self.pool(x, mask)
+        if self.moments is not None:
+            features = features + self.road(pixels, valid, band_mask, wavelengths, fwhm, time, has_time)[0]
         return Tokens(features, mask, (h, w))
+
+    def road(
+        self,
+        pixels: Tensor,
+        valid: Tensor,
+        band_mask: Tensor,
+        wavelengths: Tensor,
+        fwhm: Tensor,
+        time: Tensor,
+        has_time: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """What ``moments`` adds to the tokens of one collated batch: (B, h · w, D), and their mask.
+
+        Raises:
+            ValueError: the encoder was made without moments.
+        """
+        if self.moments is None:
+            raise ValueError("the encoder has no moments; make it with moments=24, say")
+        calendar = self._calendar(time, has_time)
+        sines, cosines = calendar[..., :_SEASONS], calendar[..., _HARMONICS : _HARMONICS + _SEASONS]
+        place = self._place(time, has_time, valid.flatten(2).any(-1))
+        waves, widths = wavelengths[:, None], fwhm[:, None]
+        year = torch.cat([sines, cosines], -1)
+        out: tuple[Tensor, Tensor] = self.moments(
+            pixels, valid, band_mask, waves, widths, place, year, self.embedding.patch
+        )
+        return out
+
+    @staticmethod
+    def _place(time: Tensor, has_time: Tensor, real: Tensor) -> Tensor:
+        """(B, T) where each real date lies in its series, 0 to 1: by time where there is one, else by rank."""
+        when = torch.where(has_time[:, None], time.float(), real.cumsum(1).float())
+        first = torch.where(real, when, torch.inf).amin(1, keepdim=True)
+        last = torch.where(real, when, -torch.inf).amax(1, keepdim=True)
+        return torch.where(real, (when - first) / (last - first).clamp(min=1e-3), 0)
 
     @staticmethod
     def _calendar(time: Tensor, has_time: Tensor) -> Tensor:
@@ -189,7 +231,16 @@ register(
             "kelvin": [290.0, 20.0],
             "dn_scale": None,
         },
-        config={"width": 192, "depth": 4, "heads": 3, "patch": 4, "rank": 48, "mlp_ratio": 4.0, "drop_path": 0.0},
+        config={
+            "width": 192,
+            "depth": 4,
+            "heads": 3,
+            "patch": 4,
+            "rank": 48,
+            "mlp_ratio": 4.0,
+            "drop_path": 0.0,
+            "moments": 24,
+        },
         augment=spectrum,
     )
 )

@@ -25,6 +25,7 @@ from .vit import Mlp, init_weights
 
 _RATES = 20  # waves over log2 of the wavelength: 1/8 to 64 per octave, the fastest resolving about 1 %
 _WIDTH_RATES = 4
+BAND_FEATURES = 2 * (_RATES + _WIDTH_RATES)  # of ``wavelength_features``
 
 
 def wavelength_features(wavelengths: Tensor, fwhm: Tensor) -> Tensor:
@@ -46,6 +47,19 @@ def wavelength_features(wavelengths: Tensor, fwhm: Tensor) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
+def in_patches(pixels: Tensor, valid: Tensor, band_mask: Tensor, patch: int) -> tuple[Tensor, Tensor, tuple[int, int]]:
+    """Pixels (B, T, C, H, W) as (B, T, C, h, p, w, p), zero where invalid; valid likewise; and (h, w).
+
+    A raster that the patch does not divide is padded with invalid pixels.
+    """
+    B, T, C, H, W = pixels.shape
+    pixels = torch.where(valid[:, :, None] & band_mask[..., None, None], pixels, 0)
+    if H % patch or W % patch:
+        pixels, valid = F.pad(pixels, (0, -W % patch, 0, -H % patch)), F.pad(valid, (0, -W % patch, 0, -H % patch))
+    h, w = pixels.shape[-2] // patch, pixels.shape[-1] // patch
+    return pixels.view(B, T, C, h, patch, w, patch), valid.view(B, T, h, patch, w, patch), (h, w)
+
+
 class SpectralPatchEmbedding(nn.Module):
     """Patches of any set of bands -> vectors.
 
@@ -59,7 +73,7 @@ class SpectralPatchEmbedding(nn.Module):
     def __init__(self, width: int, patch: int = 4, rank: int = 48, hidden: int = 128) -> None:
         super().__init__()
         self.width, self.patch, self.rank = width, patch, rank
-        self.bands = Mlp(2 * (_RATES + _WIDTH_RATES), hidden, hidden)
+        self.bands = Mlp(BAND_FEATURES, hidden, hidden)
         self.mixing = nn.Linear(hidden, 3 * rank)  # of pixels, of the mean spectrum, of its shape
         self.bias = nn.Linear(hidden, width)
         self.kernel = nn.Linear(rank * patch * patch, width, bias=False)
@@ -86,13 +100,9 @@ class SpectralPatchEmbedding(nn.Module):
             (B, T, h · w, D) features, their (B, T, h · w) mask (a patch with any valid pixel), and the grid (h, w).
         """
         p = self.patch
-        B, T, C, H, W = pixels.shape
-        pixels = torch.where(valid[:, :, None] & band_mask[..., None, None], pixels, 0)
-        if H % p or W % p:
-            pixels, valid = F.pad(pixels, (0, -W % p, 0, -H % p)), F.pad(valid, (0, -W % p, 0, -H % p))
-        h, w = pixels.shape[-2] // p, pixels.shape[-1] // p
-        x = pixels.view(B, T, C, h, p, w, p)
-        count = valid.view(B, T, h, p, w, p).sum((3, 5)).flatten(2)  # (B, T, N) valid pixels of each patch
+        B, T, C = pixels.shape[:3]
+        x, seen, (h, w) = in_patches(pixels, valid, band_mask, p)
+        count = seen.sum((3, 5)).flatten(2)  # (B, T, N) valid pixels of each patch
         spectrum = x.sum((4, 6)).flatten(3) / count.clamp(min=1)[:, :, None]  # (B, T, C, N)
 
         share = band_mask / band_mask.sum(-1, keepdim=True).clamp(min=1)  # (B, T, C), sums to 1
@@ -103,7 +113,7 @@ class SpectralPatchEmbedding(nn.Module):
         known = self.bands(wavelength_features(wavelengths, fwhm))  # (B, T or 1, C, hidden)
         mixing = (self.mixing(F.gelu(known)) * share[..., None]).transpose(2, 3)  # (B, T, 3R, C)
         of_pixels, of_spectrum, of_shape = mixing.split(self.rank, dim=2)
-        virtual = of_pixels @ pixels.flatten(3).to(mixing.dtype)  # (B, T, R, H · W)
+        virtual = of_pixels @ x.flatten(3).to(mixing.dtype)  # (B, T, R, H · W)
         virtual = virtual.view(B, T, self.rank, h, p, w, p).permute(0, 1, 3, 5, 2, 4, 6).reshape(B, T, h * w, -1)
         vectors = torch.cat([of_spectrum @ spectrum.to(mixing.dtype), of_shape @ shape.to(mixing.dtype)], dim=2)
         bias = self.bias((F.gelu(known) * share[..., None]).sum(2, keepdim=True))  # (B, T, 1, D): which bands these are

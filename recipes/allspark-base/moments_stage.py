@@ -1,0 +1,171 @@
+"""Between stages 2 and 3: the linear road of an encoder (``encoders/moments.py``) learns from small tasks.
+
+The rest of the encoder stands still, so nothing that it knows is lost, and as its part of every item's vector is made
+once, a step costs a twentieth of one of stage 2. Each step draws a task: a made one (sources of task "episodes"), or
+a dozen items of each class of a training source. Ridge regression is solved on a part of the items, cross-entropy taken
+on the others (R2D2, Bertinetto et al., ICLR 2019), so that examples of *any* classes can be told apart linearly.
+
+    python recipes/allspark-base/moments_stage.py --data DIR --start runs/base/encoders --out runs/base/moments
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections import defaultdict
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from packed import Packed, full, pack, read
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from training import autocast, rate
+
+from allspark import modality as modalities
+from allspark.bridges import masked_mean
+from allspark.encoders.base import Encoder
+from allspark.evaluate.sources import SOURCES
+
+SHOTS = (1, 3, 5, 5)
+ITEMS = 12  # of a class of a labelled source in one task
+LOG_EVERY = 200
+PREFIX = "model.encoder."
+Tasks = list[list[list[int]]]  # task -> class -> rows
+
+
+class Ridge(nn.Module):
+    """Ridge regression of one-hot classes in closed form; its penalty (a share of the variance) and scale learn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.penalty, self.scale = nn.Parameter(torch.tensor(-4.0)), nn.Parameter(torch.tensor(2.0))  # logarithms
+
+    def forward(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
+        """(S, D) items of the classes (S,) and (Q, D) -> (Q, K) scores."""
+        support, query = F.normalize(support, dim=-1), F.normalize(query, dim=-1)
+        centre = support.mean(0)
+        support, query = support - centre, query - centre
+        targets = F.one_hot(labels).float()
+        gram = support @ support.T
+        penalty = gram.trace() * self.penalty.exp() + 1e-6
+        weights = torch.linalg.solve(gram + penalty * torch.eye(len(gram)), targets - targets.mean(0))
+        return query @ support.T @ weights * self.scale.exp()
+
+
+def made_tasks(labels: list[str]) -> Tasks:
+    """Labels of the form TASK/CLASS -> rows by task and class."""
+    rows: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for row, label in enumerate(labels):
+        task, name = label.split("/")
+        rows[task][name].append(row)
+    return [list(classes.values()) for classes in rows.values()]
+
+
+def still(encoder: Encoder, source: Packed, collate: Any) -> Tensor:
+    """(N, D) what the encoder says without its moments; items of a task are alike and go together."""
+    keys = [label.split("/")[0] if "/" in label else str(row // 50) for row, label in enumerate(source.labels)]
+    cuts = [0, *(i for i in range(1, len(keys)) if keys[i] != keys[i - 1]), len(keys)]
+    moments, encoder.moments, found = encoder.moments, None, []
+    with torch.inference_mode(), autocast():
+        for begin, end in pairwise(cuts):
+            tokens = encoder(**collate(full(source.samples[begin:end])))
+            found.append(masked_mean(tokens.features, tokens.mask).float())
+    encoder.moments = moments
+    return torch.cat(found).clone()
+
+
+def train(encoder: Encoder, sources: list[Packed], options: argparse.Namespace) -> None:
+    """So many steps; prints the accuracy on the tasks' other items."""
+    collate = modalities.get(options.modality).collate
+    rest = {source.source: still(encoder, source, collate) for source in sources}
+    tasks = {s.source: made_tasks(s.labels) for s in sources if SOURCES[s.source].task == "episodes"}
+    by_class: dict[str, dict[str, list[int]]] = {s.source: defaultdict(list) for s in sources if s.source not in tasks}
+    for source in sources:
+        for row, label in enumerate(source.labels if source.source in by_class else ()):
+            by_class[source.source][label].append(row)
+    random, ridge = torch.Generator().manual_seed(options.seed), Ridge()
+    optimiser = torch.optim.AdamW(
+        [{"params": list(encoder.moments.parameters()), "base": options.lr, "weight_decay": 0.01},
+         {"params": list(ridge.parameters()), "base": 10 * options.lr, "weight_decay": 0.0}], lr=options.lr
+    )  # fmt: skip
+
+    def whole(count: int) -> int:
+        return int(torch.randint(count, (), generator=random))
+
+    right = 0.0
+    for step in range(1, options.steps + 1):
+        labelled = bool(by_class) and float(torch.rand((), generator=random)) < options.labelled
+        chosen = [s for s in sources if s.source in (by_class if labelled else tasks)]
+        source = chosen[whole(len(chosen))]
+        if labelled:
+            rows = [[c[whole(len(c))] for _ in range(ITEMS)] for c in by_class[source.source].values()]
+        else:
+            rows = tasks[source.source][whole(len(tasks[source.source]))]
+        shots = SHOTS[whole(len(SHOTS))]
+        rows = [[c[i] for i in torch.randperm(len(c), generator=random)] for c in rows]
+        picks = [i for c in rows for i in c[:shots]] + [i for c in rows for i in c[shots:]]
+        halves = [[k for k, c in enumerate(rows) for _ in c[part]] for part in (slice(shots), slice(shots, None))]
+        labels = torch.tensor(halves[0] + halves[1])
+        batch = collate(full([source.samples[i] for i in picks]))
+        vectors = rest[source.source][picks] + masked_mean(*encoder.road(**batch))
+        known = len(rows) * shots
+        scores = ridge(vectors[:known], labels[:known], vectors[known:])
+        loss = F.cross_entropy(scores, labels[known:])
+        for group in optimiser.param_groups:
+            group["lr"] = group["base"] * rate(step / options.steps)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(encoder.moments.parameters(), 1.0)
+        optimiser.step()
+        right += float((scores.argmax(1) == labels[known:]).float().mean())
+        if step % LOG_EVERY == 0:
+            print(f"{options.modality} moments step {step} accuracy {right / LOG_EVERY:.3f}", flush=True)
+            right = 0.0
+
+
+def main() -> None:
+    """Pack what is not packed, put moments on the encoder of stage 2 where it has none, train them, write the whole."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True, type=Path)
+    parser.add_argument("--start", required=True, type=Path, help="folder of stage 2's encoders")
+    parser.add_argument("--packed", default="runs/base/packed", type=Path)
+    parser.add_argument("--out", required=True, type=Path, help="folder of the new checkpoint")
+    parser.add_argument("--modality", default="multispectral")
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--labelled", type=float, default=0.3, help="share of tasks from labelled sources")
+    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    record = modalities.get(options.modality)
+    encoder = record.encoder(**record.config).eval()  # type: ignore[misc]
+    path = options.start / f"{options.modality}.safetensors"
+    before = load_file(path)
+    state = {key.removeprefix(PREFIX): value for key, value in before.items() if key.startswith(PREFIX)}
+    missing = encoder.load_state_dict(state, strict=False).missing_keys
+    if any(not key.startswith("moments.") for key in missing):
+        parser.error(f"{path} lacks {', '.join(missing[:3])}: it is another encoder; give stage 2's")
+    names = [
+        name for name, source in SOURCES.items()
+        if source.modality == options.modality and source.role in ("train", "both") and source.task != "unlabelled"
+    ]  # fmt: skip
+    sources = [read(pack(name, "train", options.data, options.packed, dict(record.input))) for name in names]
+    train(encoder, sources, options)
+    after = {key: value for key, value in before.items() if not key.startswith("optimiser.")}
+    after |= {PREFIX + key: value.contiguous() for key, value in encoder.state_dict().items()}
+    with safe_open(path, "pt") as file:
+        facts = file.metadata()
+    options.out.mkdir(parents=True, exist_ok=True)
+    partial = options.out / f"{options.modality}.partial"
+    save_file(after, partial, metadata=facts)
+    os.replace(partial, options.out / f"{options.modality}.safetensors")
+
+
+if __name__ == "__main__":
+    main()

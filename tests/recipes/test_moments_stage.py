@@ -1,0 +1,66 @@
+import argparse
+
+import moments_stage
+import pytest
+import torch
+from moments_stage import Ridge, made_tasks, still, train
+from packed import Packed
+
+from allspark import modality as modalities
+from allspark.encoders.multispectral import MultispectralEncoder
+from allspark.evaluate.sources import made_series
+
+TASKS = (1, 6)
+
+
+@pytest.fixture(scope="module")
+def made() -> Packed:
+    record = modalities.get("multispectral")
+    samples, labels = [], []
+    for number in TASKS:
+        for place, item in enumerate(made_series._task(number)):
+            samples.append(record.prepare(item, **record.input))
+            labels.append(f"task-{number}/{place // made_series.ITEMS}")
+    return Packed("made_series", "multispectral", samples, labels, {})
+
+
+def encoder() -> MultispectralEncoder:
+    torch.manual_seed(0)
+    return MultispectralEncoder(width=32, depth=1, heads=2, rank=8, moments=6).eval()
+
+
+def test_ridge_is_the_regression_of_one_hot_classes():
+    torch.manual_seed(0)
+    x, y = torch.randn(12, 5), torch.arange(12) % 3
+    ridge = Ridge()
+    unit = torch.nn.functional.normalize(x, dim=-1)
+    centred = unit - unit[:9].mean(0)
+    target = torch.nn.functional.one_hot(y[:9]).float()
+    penalty = centred[:9].square().sum() * torch.tensor(-4.0).exp()
+    weights = torch.linalg.inv(centred[:9].T @ centred[:9] + penalty * torch.eye(5)) @ centred[:9].T
+    wanted = centred[9:] @ weights @ (target - target.mean(0)) * torch.tensor(2.0).exp()
+    torch.testing.assert_close(ridge(x[:9], y[:9], x[9:]).detach(), wanted, rtol=1e-3, atol=1e-4)
+
+
+def test_tasks_are_read_off_the_labels(made):
+    tasks = made_tasks(made.labels)
+    assert [len(task) for task in tasks] == [made_series._classes(number) for number in TASKS]
+    assert sorted(row for task in tasks for rows in task for row in rows) == list(range(len(made.labels)))
+
+
+def test_only_the_moments_learn_and_the_tasks_get_easier(made, capsys, monkeypatch):
+    monkeypatch.setattr(moments_stage, "LOG_EVERY", 40)
+    model = encoder()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    collate = modalities.get("multispectral").collate
+    rest = still(model, made, collate)
+    whole = model(**collate(made.samples[: made_series.ITEMS]))
+    road, _ = model.road(**collate(made.samples[: made_series.ITEMS]))
+    alone = (whole.features - road).mean(1)
+    torch.testing.assert_close(rest[: made_series.ITEMS], alone, rtol=0.05, atol=0.05)  # bf16 where there is
+    options = argparse.Namespace(modality="multispectral", steps=80, labelled=0.3, lr=1e-2, seed=0)
+    train(model, [made], options)
+    changed = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
+    assert changed == {key for key in before if key.startswith("moments.")}
+    first, last = (float(line.rsplit(" ", 1)[1]) for line in capsys.readouterr().out.strip().splitlines())
+    assert last > first
