@@ -120,7 +120,7 @@ def main() -> None:
     }  # fmt: skip
     options: dict[str, Any] = {
         "data": str(manifests["eth"]), "task": "trajectory", "observe": SEEN, "predict": AHEAD, "modes": FUTURES,
-        "at": "encoder", "train": ["heads", "encoders"], "steps": 600, "batch": 64, "lr": 2e-3, "encoder_lr": 1e-3,
+        "at": "encoder", "train": ["heads", "encoders"], "steps": 400, "batch": 64, "lr": 2e-3, "encoder_lr": 1e-3,
         "weight_decay": 0.01, "average": 0.99, "augment": "none", "eval_every": 200,
     }  # fmt: skip
 

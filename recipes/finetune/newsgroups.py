@@ -71,8 +71,8 @@ def main() -> None:
 
     reference = shared.once(given.out / "reference.json", classical)
     options = {
-        "data": str(manifest), "task": "classify", "at": "words", "train": ["heads", "words"], "steps": 1000,
-        "batch": 64, "lr": 2e-3, "weight_decay": 0.01, "average": 0.99, "smoothing": 0.1, "eval_every": 200,
+        "data": str(manifest), "task": "classify", "at": "words", "train": ["heads", "words"], "steps": 700,
+        "batch": 64, "lr": 1e-2, "weight_decay": 0.01, "average": 0.99, "smoothing": 0.1, "eval_every": 200,
     }  # fmt: skip
     shared.seeds(ROW, given, reference, options)
 
