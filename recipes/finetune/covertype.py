@@ -61,7 +61,7 @@ def main() -> None:
 
     options = {
         "data": str(manifest), "task": "classify", "columns": columns, "label_column": "cover", "at": "encoder",
-        "train": ["heads", "encoders"], "augment": "none", "steps": 800, "batch": 128, "lr": 2e-3, "encoder_lr": 2e-3,
+        "train": ["heads", "encoders"], "augment": "none", "steps": 450, "batch": 128, "lr": 2e-3, "encoder_lr": 2e-3,
         "weight_decay": 0.02, "eval_every": 200, "average": 0.99, "leak_distance": 0.0,
     }  # fmt: skip
     shared.seeds(ROW, given, reference, options)

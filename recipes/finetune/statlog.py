@@ -62,7 +62,7 @@ def main() -> None:
         # mean and spread of the training part: the bands differ by a tenth of what reflectances spread over
         "input": ["multispectral.mean=0.33", "multispectral.std=0.08"],
         "batch": 128, "lr": 3e-3, "encoder_lr": 3e-3, "weight_decay": 0.1, "average": 0.998, "smoothing": 0.05,
-        # neighbouring patches share pixels, so a turned patch is none that the data hold: turns cost two points on val
+        # patches overlap, so a turned patch is none that the data hold: turns cost a perceptron three points on val
         "augment": "none", "eval_every": 500,
     }  # fmt: skip
     shared.seeds(ROW, given, reference, options)
