@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from ..items import Graph
+
+PRINCIPAL = 64  # numbers that wide node features are reduced to
 
 
 class Neighbours:
@@ -53,11 +56,55 @@ class Neighbours:
         return np.concatenate(found)
 
 
+def principal(graph: Graph, width: int = PRINCIPAL) -> Graph:
+    """The graph with its node features' principal part, where they are wider than ``width``: (V, F) -> (V, width).
+
+    A neighbourhood alone cannot tell which of a thousand columns matter; the whole graph can, without labels.
+    Features that are mostly zero and never negative are taken as counts of words: weighted by inverse document
+    frequency and of unit length, before a truncated singular value decomposition (latent semantic analysis, Deerwester
+    et al. 1990); others are standardised. The result means the same within one graph alone: graphs that are to be
+    compared must have narrow features, or be one graph of several parts.
+
+    Args:
+        graph: any size.
+        width: features of at most this width are left as they are.
+
+    Example:
+        >>> wide = Graph(np.array([[0, 1], [1, 2]]), nodes=np.eye(3, 200))
+        >>> principal(wide, 2).nodes.shape
+        (3, 2)
+    """
+    if graph.nodes is None or graph.nodes.shape[1] <= width:
+        return graph
+    from scipy.sparse import csr_array, diags_array
+    from scipy.sparse.linalg import svds
+
+    values = np.nan_to_num(np.asarray(graph.nodes, np.float64), posinf=0.0, neginf=0.0)
+    count = len(values)
+    if values.min() >= 0 and (values > 0).mean() < 0.3:
+        words = csr_array(values)
+        inverse = np.log((1 + count) / (1 + np.bincount(words.indices, minlength=values.shape[1]))) + 1
+        words = words @ diags_array(inverse)
+        length = np.sqrt(np.asarray(words.power(2).sum(1)).ravel())
+        table = diags_array(1 / np.maximum(length, 1e-12)) @ words
+    else:
+        spread = values.std(0)
+        table = (values - values.mean(0)) / np.where(spread > 1e-9, spread, np.inf)
+    kept = min(width, count - 1, values.shape[1] - 1)
+    left, scale, _ = svds(table, k=kept, v0=np.ones(min(values.shape)), solver="arpack")
+    order = np.argsort(-scale)
+    reduced = np.zeros((count, width))
+    reduced[:, :kept] = left[:, order] * scale[order]
+    signs = np.sign(reduced[np.abs(reduced).argmax(0), np.arange(width)])  # else they are the solver's choice
+    return replace(graph, nodes=(reduced * signs).astype(np.float32))
+
+
 def egos(graph: Graph, nodes: Sequence[int], hops: int = 2, limit: int = 256) -> list[Graph]:
     """The neighbourhood of each of these nodes: to classify a node is to classify the graph around it.
 
     A graph without node features lends its neighbourhoods the structural features of the whole graph (degrees,
-    PageRank, …): at the rim of a neighbourhood they could no longer be counted.
+    PageRank, …): at the rim of a neighbourhood they could no longer be counted. Wide features come as their principal
+    part (``principal``).
 
     Args:
         graph: any size.
@@ -80,7 +127,7 @@ def egos(graph: Graph, nodes: Sequence[int], hops: int = 2, limit: int = 256) ->
     if wrong:
         raise ValueError(f"node {wrong[0]} was asked for, but the nodes are 0 to {count - 1}; name one of these")
     neighbours = Neighbours(graph.edges, count)
-    features = graph.nodes
+    features = principal(graph).nodes
     if features is None:
         from ._structure import structure
 

@@ -1,13 +1,15 @@
 """Graphs of any size, with or without features: message passing, then a transformer over at most N node tokens.
 
 The messages are GINE's (Hu et al., ICLR 2020): h_v' = MLP(W h_v + Σ_u ReLU(h_u + e_uv)), the sum damped by the root of
-the degree so that hubs stay bounded. Node features of any meaning and number come in by a fixed random projection
-(Johnson-Lindenstrauss), beside structural features that every graph has.
+the degree so that hubs stay bounded. Node features of any meaning and number come in by a fixed rotation, or where they
+are many by a fixed random projection (Johnson-Lindenstrauss), beside structural features that every graph has. The
+state of a neighbourhood's centre stands in the graph's own token: it is what is asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,25 +20,37 @@ from torch import Tensor, nn
 from ..items import Graph
 from ..modality import Modality, register
 from ._augment import network
-from ._sampling import ego, egos
+from ._sampling import ego, egos, principal
 from ._structure import STRUCTURE, structure
 from .base import Encoder, Tokens
 from .vit import Transformer
 
-__all__ = ["GraphEncoder", "ego", "egos", "prepare", "spread"]
+__all__ = ["GraphEncoder", "ego", "egos", "prepare", "principal", "spread"]
 
 NODE = 64  # numbers that node features are projected to, twice: as they are, and standardised in their graph
 EDGE = 8  # numbers that edge features are projected to
 NODES = STRUCTURE + 2 * NODE + 5  # + position (2), and whether features, positions and this centre are known
 EDGES = EDGE + 4  # + edge there, edge back, features known, relative length
+CENTRE = NODES - 3  # where a node says that it is the centre
 SUMMARY = 17  # numbers per graph
 
 
+@cache
+def _rotation(width: int) -> np.ndarray:
+    """(width, width): orthogonal rows of length sqrt(width)."""
+    rotation = np.linalg.qr(np.random.default_rng(0).standard_normal((width, width)))[0]
+    return (rotation * width**0.5).astype(np.float32)
+
+
 def project(values: np.ndarray, width: int) -> np.ndarray:
-    """(V, F) -> (V, width): column j times the j-th draw of one fixed normal sequence, so that a column's direction
-    does not depend on how many columns there are. Rows keep their distances up to about 1 / sqrt(width).
+    """(V, F) -> (V, width): column j times the j-th of fixed directions, which do not depend on how many columns there
+    are. Up to ``width`` columns these are orthogonal, and rows keep their distances; the directions of more are random,
+    and distances keep to about 1 / sqrt(width).
     """
-    directions = np.random.default_rng(0).standard_normal((values.shape[1], width)).astype(np.float32)
+    columns = values.shape[1]
+    directions = _rotation(width)[:columns]
+    if columns > width:
+        directions = np.random.default_rng(0).standard_normal((columns, width)).astype(np.float32)
     length = np.sqrt((values**2).sum(1).mean()) or 1.0  # typical row: afterwards each number is about 1
     return values @ directions / length
 
@@ -215,7 +229,7 @@ class GraphEncoder(Encoder):
         self.node = nn.Sequential(nn.Linear(NODES, width), nn.GELU(), nn.Linear(width, width))
         self.rounds = nn.ModuleList(Messages(width) for _ in range(rounds))
         self.size = nn.Linear(1, width)
-        self.whole = nn.Sequential(nn.Linear(SUMMARY + width, width), nn.GELU(), nn.Linear(width, width))
+        self.whole = nn.Sequential(nn.Linear(SUMMARY + 2 * width, width), nn.GELU(), nn.Linear(width, width))
         self.blocks = Transformer(width, depth, heads, drop_path=drop_path)
 
     def forward(  # type: ignore[override]
@@ -235,7 +249,9 @@ class GraphEncoder(Encoder):
         pooled = pooled / size.clamp(min=1)
         mean = (pooled * size).view(graphs, most, -1).sum(1) / size.view(graphs, most, 1).sum(1)
         tokens = (pooled + self.size(size.clamp(min=1).log())).view(graphs, most, self.width)
-        whole = self.whole(torch.cat([summary, mean], 1))[:, None]
+        centre = torch.zeros(graphs, self.width, device=x.device)  # stays zero where no node is asked for
+        centre = centre.index_add_(0, batch, x.float() * nodes[:, CENTRE : CENTRE + 1].float())
+        whole = self.whole(torch.cat([summary, mean, centre], 1))[:, None]
         mask = F.pad(size.view(graphs, most) > 0, (1, 0), value=True)
         return Tokens(self.blocks(torch.cat([whole.to(tokens.dtype), tokens], 1), mask), mask)
 

@@ -1,6 +1,8 @@
 """Tables: one row is one item, one cell one token: its column's name in the language space, and its value.
 
-Because a column is known by its name and not by a number, a model reads tables that it has never seen. Values are
+Because a column is known by its name and not by a number, a model reads tables that it has never seen. Names that mean
+nearly the same ("hillshade at 9", "hillshade at noon"; "soil type 12", "soil type 29") have nearly the same vectors, so
+each name and each category also carries a mark: the signs of its exact words' hash, as different as can be. Values are
 standardised by their column's scale and described by sines and cosines of several frequencies (Gorishniy et al.,
 NeurIPS 2022) whose frequencies are fixed; a category is its words' vector; a date is its place in year, week and day.
 """
@@ -8,6 +10,7 @@ NeurIPS 2022) whose frequencies are fixed; a category is its words' vector; a da
 from __future__ import annotations
 
 import datetime
+import hashlib
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -25,6 +28,7 @@ from .vit import Transformer
 
 NUMBER, CATEGORY, DATE, MISSING = range(4)
 CELL = 14  # numbers per cell
+MARK = 16  # signs of a mark
 OCTAVES = 8  # of the periodic features: wavelengths of 16 down to 1/8 spreads
 _FAR = 16.0  # spreads; beyond this only the logarithm-like asinh tells values apart
 
@@ -38,6 +42,14 @@ def clean(name: str) -> str:
     """
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", " ", re.sub(r"[_\-/\s]+", " ", str(name)))
     return spaced.strip() or "column"
+
+
+def mark(words: str) -> np.ndarray:
+    """(MARK,) of 1 and -1 by the hash of exact words; zeros of none."""
+    if not words:
+        return np.zeros(MARK, np.float32)
+    digest = hashlib.blake2b(words.encode(), digest_size=MARK // 8).digest()
+    return 2 * np.unpackbits(np.frombuffer(digest, np.uint8)).astype(np.float32) - 1
 
 
 def _number(value: float, scale: tuple[float, float] | None) -> np.ndarray:
@@ -89,7 +101,8 @@ def prepare(item: Table, *, characters: int = 200) -> dict[str, Any]:
 
     Returns:
         "names" M strings, a column's description or its cleaned name; "texts" M strings, empty but for categories;
-        "numbers" (M, F); "kinds" (M,): number, category, date or missing.
+        "numbers" (M, F); "kinds" (M,): number, category, date or missing; "marks" (M, 2, MARK): of a column's header
+        and of a category.
 
     Raises:
         ValueError: more rows than one.
@@ -97,24 +110,26 @@ def prepare(item: Table, *, characters: int = 200) -> dict[str, Any]:
     if len(item) != 1:
         raise ValueError(f"a table of {len(item)} rows came; wanted one row, which is one item; give table.rows()")
     descriptions, scales = item.descriptions or {}, item.scales or {}
-    names, texts, numbers, kinds = [], [], [], []
+    names, texts, numbers, kinds, marks = [], [], [], [], []
     for column, name in enumerate(item.frame.columns):
         kind, number, text = _cell(item.frame.iloc[0, column], scales.get(str(name)), characters)
         names.append(str(descriptions.get(name) or descriptions.get(str(name)) or clean(name)))
         texts.append(text)
         numbers.append(number)
         kinds.append(kind)
+        marks.append(np.stack([mark(str(name)), mark(text)]))
     return {
         "names": names,
         "texts": texts,
         "numbers": torch.from_numpy(np.stack(numbers)),
         "kinds": torch.tensor(kinds),
+        "marks": torch.from_numpy(np.stack(marks)),
     }
 
 
 def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Cells are padded to the longest row, with a ``mask`` (B, M); words stay lists, the model pads their vectors."""
-    batch = pad([{"numbers": sample["numbers"], "kinds": sample["kinds"]} for sample in samples])
+    batch = pad([{key: sample[key] for key in ("numbers", "kinds", "marks")} for sample in samples])
     return {**batch, **{key: [sample[key] for sample in samples] for key in ("names", "texts")}}
 
 
@@ -134,6 +149,8 @@ class TableEncoder(Encoder):
         self.name = nn.Linear(language_width, width)
         self.gate = nn.Linear(language_width, width)  # what a value means depends on its column
         self.text = nn.Linear(language_width, width)
+        self.header_mark = nn.Linear(MARK, width, bias=False)
+        self.text_mark = nn.Linear(MARK, width, bias=False)
         self.value = nn.Sequential(nn.Linear(CELL + 4 * OCTAVES, width), nn.GELU(), nn.Linear(width, width))
         self.kind = nn.Embedding(4, width)
         self.row = nn.Embedding(1, width)
@@ -149,14 +166,15 @@ class TableEncoder(Encoder):
         return self.value(torch.cat([numbers, waves.to(numbers.dtype)], -1))
 
     def forward(  # type: ignore[override]
-        self, names: Tensor, texts: Tensor, numbers: Tensor, kinds: Tensor, mask: Tensor
+        self, names: Tensor, texts: Tensor, numbers: Tensor, kinds: Tensor, marks: Tensor, mask: Tensor
     ) -> Tokens:
-        """Text vectors (B, M, H) twice, (B, M, F), (B, M), (B, M) -> Tokens (B, 1 + M, D)."""
+        """Text vectors (B, M, H) twice, (B, M, F), (B, M), (B, M, 2, MARK), (B, M) -> Tokens (B, 1 + M, D)."""
         names = self.words(names)
-        text = self.text(self.words(texts))
+        text = self.text(self.words(texts)) + self.text_mark(marks[:, :, 1])
         value = torch.where((kinds == CATEGORY)[..., None], text, self._values(numbers))
         value = torch.where((kinds == MISSING)[..., None], torch.zeros_like(value), value) + self.kind(kinds)
-        tokens = self.name(names) + value * (1 + self.gate(names))
+        column = self.header_mark(marks[:, :, 0])
+        tokens = self.name(names) + column + value * (1 + self.gate(names) + column)
         row = self.row.weight.expand(len(tokens), 1, -1).to(tokens.dtype)
         mask = F.pad(mask, (1, 0), value=True)
         return Tokens(self.blocks(torch.cat([row, tokens], 1), mask), mask)

@@ -95,7 +95,7 @@ class Attention(nn.Module):
         B, N, D = x.shape
         q, k, v = (layer(x).view(B, N, self.heads, -1).transpose(1, 2) for layer in (self.q, self.k, self.v))
         if q.dtype == torch.bfloat16 and q.device.type == "cpu" and q.requires_grad:
-            # on the way back torch's bf16 attention is two to five times slower than its float32 one (2.14, AVX512-BF16)
+            # on the way back torch's bf16 attention is two to five times slower than float32's (2.14, AVX512-BF16)
             with torch.autocast("cpu", enabled=False):
                 y = F.scaled_dot_product_attention(q.float(), k.float(), v.float(), attn_mask=mask).to(q.dtype)
         else:

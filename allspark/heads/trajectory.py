@@ -18,7 +18,7 @@ class TrajectoryHead(nn.Module):
         modes: K.
         scale: metres that one unit of the network's output means.
         observe: fixes that are seen before; kept here because answers must be read as they were learnt.
-        onward: futures are deviations from walking on as in the last seen step, which whoever reads them adds; likewise.
+        onward: futures are deviations from walking on as in the last seen step, which whoever reads them adds.
     """
 
     def __init__(

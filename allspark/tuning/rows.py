@@ -127,7 +127,8 @@ class Items:
             if len(self._whole) >= KEPT:
                 self._whole.pop(next(iter(self._whole)))
             tracks = modalities.get(name).item is Trajectory
-            self._whole[key] = read_all(path, **options) if tracks else read(path, modality=name, **options)
+            found = read_all(path, **options) if tracks else read(path, modality=name, **options)
+            self._whole[key] = _reduced(found)
         whole = self._whole[key]
         if isinstance(whole, dict):
             if str(part) not in whole:
@@ -142,3 +143,10 @@ class Items:
         from ..encoders.graph import ego
 
         return ego(whole, part, hops=self.hops, limit=self.neighbours)
+
+
+def _reduced(whole: Any) -> Any:
+    """A graph with the principal part of wide node features, taken once and not for every neighbourhood."""
+    from ..encoders.graph import principal
+
+    return principal(whole) if isinstance(whole, Graph) else whole

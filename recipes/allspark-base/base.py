@@ -2,8 +2,8 @@
 
     python recipes/allspark-base/base.py --data DIR --teacher DIR [--warm DIR] [--out runs/base]
 
-Minutes are of training alone: 207 in all, of which two run side by side with ``--jobs 2``, one thread each. Reading,
-the teacher's vectors, calibration and the league come on top.
+Minutes are of training alone: about 240 in all, of which two run side by side with ``--jobs 2``, one thread each.
+Reading, the teacher's vectors, calibration and the league come on top.
 
 A bigger sibling is the same command with other parts (docs/scale-up.md); stage 1, and stage 4, which teaches a small
 language model to answer, are left out for a language model that comes ready made:
@@ -22,11 +22,14 @@ from pathlib import Path
 
 from siblings import Parts
 
+from allspark import modality as modalities
+
 HERE = Path(__file__).parent
 ENCODER_MINUTES = {
-    "rgb": 40, "point_cloud": 38, "sar": 22, "multispectral": 8, "hyperspectral": 12, "trajectory": 14, "graph": 6,
-    "table": 7,
+    "rgb": 40, "point_cloud": 38, "sar": 22, "multispectral": 8, "hyperspectral": 12, "trajectory": 14, "graph": 16,
+    "table": 24,
 }  # fmt: skip
+MOMENTS_STEPS = 8000  # of encoders that have a road past their transformer: about 4 minutes
 LANGUAGE_MINUTES = 16
 BRIDGE_MINUTES = 3.0
 WORDS_MINUTES = 20
@@ -73,15 +76,18 @@ def main() -> None:
     if not parts.language:
         call("language_stage.py", "--data", options.data, "--teacher", options.teacher, "--wordnet", options.wordnet,
              "--out", out / "language", "--minutes", LANGUAGE_MINUTES * share)  # fmt: skip
-    given = {"--teacher": options.teacher, "--warm": options.warm, "--threads": 1 if options.jobs > 1 else None}
-    more = [word for flag, value in given.items() if value is not None for word in (flag, value)]
+    threads = ["--threads", 1] if options.jobs > 1 else []
+    given = {"--teacher": options.teacher, "--warm": options.warm}
+    more = [*threads, *(word for flag, value in given.items() if value is not None for word in (flag, value))]
 
     def encoder(modality: str) -> None:
         minutes = ENCODER_MINUTES[modality] * share
         call("encoder_stage.py", "--data", options.data, "--out", out, "--only", modality, "--minutes", minutes, *more)
+        if "moments" in modalities.get(modality).config:
+            steps = ("--steps", max(1, round(MOMENTS_STEPS * share)), "--modality", modality)
+            call("moments_stage.py", "--data", options.data, "--out", out, *steps, *threads)
 
     def bridge(modality: str) -> None:
-        threads = ["--threads", 1] if options.jobs > 1 else []
         call("bridge_stage.py", "--out", out, "--only", modality, "--minutes", BRIDGE_MINUTES * share, *threads)
 
     with ThreadPoolExecutor(options.jobs) as jobs:

@@ -27,6 +27,7 @@ from training import DEVICE, autocast, load_encoder, run
 from allspark import AllSpark
 from allspark.bridges import masked_mean
 from allspark.encoders.base import Tokens
+from allspark.evaluate.sources import SOURCES
 from allspark.modality import pad
 from allspark.running import to_device
 
@@ -54,6 +55,8 @@ class Bridged(nn.Module):
         self.__dict__["spark"] = spark  # not a child: the language model is neither trained nor saved here
         self.bridge = spark.model.bridges[modality]
         self.prompt = spark.model.prompts.vectors[modality]
+        self.tasks = {s.source for s in sources if SOURCES[s.source].task == "episodes"}
+        sources = [s for s in sources if s.source not in self.tasks]
         self.classes = {s.source: sorted(set(s.labels)) for s in sources}
         self.named = {s.source: any(s.names.values()) for s in sources}
         self.names = {s.source: s.names for s in sources}
@@ -75,10 +78,20 @@ class Bridged(nn.Module):
             words.append(names[0 if first else int(torch.randint(len(names), (), generator=random))])
         return torch.stack([self.vectors[w] for w in words]), words
 
+    def tasks_loss(self, modality: str, samples: list[dict[str, Any]]) -> Tensor:
+        """Of items whose classes exist in one task alone, and so have no words: they stay alike, no more."""
+        batch = to_device(self.spark.processor.sequences([{modality: {}}] * len(samples)), DEVICE)
+        kept = to_device(pad(samples), DEVICE)
+        with autocast():
+            output = self.spark.model(**batch, inputs={modality: Tokens(kept["features"], kept["mask"])})
+        return self.weight * F.mse_loss(alike(output.pooled), alike(masked_mean(kept["features"], kept["mask"])))
+
     def step(
         self, source: Packed, samples: list[dict[str, Any]], rows: list[int], random: torch.Generator
     ) -> tuple[Tensor, float]:
         """Loss and accuracy of one batch."""
+        if source.source in self.tasks:  # classes that exist in one task alone have no place in the language space
+            return self.tasks_loss(source.modality, samples), 0.0
         target = torch.tensor([self.classes[source.source].index(source.labels[i]) for i in rows], device=DEVICE)
         vectors, words = self.class_vectors(source.source, random)
         answers = [words[k] for k in target] if self.named[source.source] else None
@@ -146,8 +159,6 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    from allspark.evaluate.sources import SOURCES
-
     packed: dict[str, list[Path]] = defaultdict(list)
     for path in sorted((options.out / "packed").glob("*.train.safetensors")):
         packed[SOURCES[path.name.split(".")[0]].modality].append(path)

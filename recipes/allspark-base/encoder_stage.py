@@ -10,7 +10,8 @@ A few class names alone let an encoder forget all else that it could tell apart,
 then miss. Two terms hold against that: each item is drawn twice, changed in two ways, and must be found among the
 batch's other items (SimCLR, Chen et al., arXiv 2002.05709); and what is known of the unchanged item must stay
 readable in its vector: what public weights said where the encoder starts from them (``keep.py``), else what simple
-statistics say (``known.py``).
+statistics say (``known.py``). A third prepares for them directly: made tasks whose few examples must be enough
+(``few_shot_tasks.py``), for the modalities that have such a source.
 
     python recipes/allspark-base/encoder_stage.py --data DIR --teacher DIR --out runs/base --only rgb --minutes 12
 """
@@ -27,10 +28,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from augment import AUGMENT
+from few_shot_tasks import Tasks, task_loss
 from keep import targets
 from known import Recall, statistics
 from language_vectors import cached_vectors
-from packed import Packed, pack, read, training_sources, without
+from packed import Packed, full, pack, read, training_sources, without
 from siblings import Parts, own_vectors
 from torch import Tensor, nn
 from training import DEVICE, autocast, load_encoder, run
@@ -136,9 +138,11 @@ def what_to_keep(
     return {name: known[left[name]] for name, known in found.items()}
 
 
-def train(modality: str, sources: list[Packed], spark: AllSpark, options: argparse.Namespace) -> None:
+def train(
+    modality: str, sources: list[Packed], tasks: list[Packed], spark: AllSpark, options: argparse.Namespace
+) -> None:
     """One modality within its minutes; resumes from its checkpoint. ``spark`` is new, with that modality alone."""
-    words = all_words(sources)
+    words, made = all_words([*sources, *tasks]), Tasks(tasks)
     cache = Path(options.out) / "words" / f"{modality}.safetensors"
     cache.parent.mkdir(parents=True, exist_ok=True)
     parts = Parts.read(options.out)
@@ -173,6 +177,10 @@ def train(modality: str, sources: list[Packed], spark: AllSpark, options: argpar
                 extra = extra + options.keep * (1 - F.cosine_similarity(guess, known)).mean()
             if model.recall is not None and options.keep:
                 extra = extra + options.keep * model.recall(pooled, batch)
+            if len(made):
+                items, classes, given = made.draw(random)
+                inputs = model.with_vectors(to_device(collate(full(items)), DEVICE))
+                extra = extra + options.tasks * task_loss(model(inputs), classes.to(DEVICE), given.to(DEVICE))[0]
         logits = vectors @ model.class_vectors(source.source, random).T / TEMPERATURE
         loss = F.cross_entropy(logits, target, label_smoothing=0.05)
         return loss + extra, float((logits.argmax(1) == target).float().mean())
@@ -195,6 +203,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=3.0, help="per modality")
     parser.add_argument("--views", type=float, default=0.3, help="weight of finding an item's other view; 0: off")
     parser.add_argument("--keep", type=float, default=1.0, help="weight of what must stay readable; 0: off")
+    parser.add_argument("--tasks", type=float, default=1.0, help="weight of made few-shot tasks; 0: off")
     parser.add_argument("--start", type=Path, help="folder of an earlier run's encoders to begin with")
     parser.add_argument("--without", nargs="*", default=[], help="class ids or sources left out, for ablations")
     parser.add_argument("--batch", type=int, default=48)
@@ -214,7 +223,9 @@ def main() -> None:
         spark = parts.build([modality], seed=options.seed)
         settings = spark.processor.inputs[modality]
         paths = [pack(name, "train", options.data, options.out / "packed", settings) for name in names]
-        train(modality, [read(path) for path in paths], spark, options)
+        tasks = [name for name in training_sources("episodes") if SOURCES[name].modality == modality and options.tasks]
+        made = [pack(name, "train", options.data, options.out / "packed", settings) for name in tasks]
+        train(modality, [read(path) for path in paths], [read(path) for path in made], spark, options)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,13 @@ import argparse
 import json
 import shutil
 from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from packed import full, pack, read, training_sources
+from packed import every_training_source, full, pack, read, training_sources
 from safetensors.torch import load_file, save_file
 from siblings import Parts
 from torch import Tensor
@@ -69,12 +70,12 @@ def temperature(cosines: list[tuple[Tensor, Tensor]]) -> float:
     return float(GRID[losses.argmin()])
 
 
-def calibrate(spark: AllSpark, data: Path, out: Path) -> dict[str, float]:
-    """A temperature per modality, on the groups that training left out ("val")."""
+def calibrate(spark: AllSpark, data: Path, out: Path, only: Collection[str] = ()) -> dict[str, float]:
+    """A temperature per modality (of ``only``, where some are named), on the groups that training left out ("val")."""
     cosines: dict[str, list[tuple[Tensor, Tensor]]] = defaultdict(list)
     for name in training_sources():
         source = SOURCES[name]
-        if source.modality not in spark.model.encoded or not any(source.labels.values()):
+        if source.modality not in (only or spark.model.encoded) or not any(source.labels.values()):
             continue
         settings = spark.processor.inputs[source.modality]
         packed = read(pack(name, "val", data, out / "packed", settings, VAL_PER_CLASS))
@@ -115,15 +116,23 @@ def shrink(path: Path) -> None:
     save_file(state, path, metadata={"format": "pt"})
 
 
+def temperatures_of(weights: Path) -> dict[str, float]:
+    """What an earlier run found; read from its file, for its encoders may be of another shape."""
+    said = json.loads((weights / "processor_config.json").read_text(encoding="utf-8"))
+    return dict(said["temperatures"])
+
+
 def main() -> None:
     """Assemble, calibrate, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, type=Path)
     parser.add_argument("--out", default="runs/base", type=Path)
     parser.add_argument("--weights", default="allspark/weights/allspark-base", type=Path)
+    parser.add_argument("--only", nargs="*", default=[], help="modalities that changed: only these are calibrated anew")
     options = parser.parse_args()
+    kept = temperatures_of(options.weights) if options.only else {}
     spark = assemble(options.out, words=True)
-    used = [name for name in training_sources() if SOURCES[name].modality in spark.model.encoded]
+    used = [name for name in every_training_source() if SOURCES[name].modality in spark.model.encoded]
     spark.config.licences = {name: SOURCES[name].licence for name in used}
     own = not Parts.read(options.out).language  # another language model ships as it came
     if own and not spark.config.text_config.tie_word_embeddings:
@@ -141,7 +150,7 @@ def main() -> None:
     after = shipped.text(words)
     cosine = (before * after).sum(-1)
     print(f"text vectors as shipped: cosine {cosine.mean():.4f} to those before, {cosine.min():.4f} at worst")
-    shipped.processor.temperatures = calibrate(shipped, options.data, options.out)
+    shipped.processor.temperatures = {**kept, **calibrate(shipped, options.data, options.out, options.only)}
     shipped.processor.save_pretrained(partial)
     if own:
         shutil.copy(options.out / "language" / "tokenizer.model", partial / "tokenizer.model")

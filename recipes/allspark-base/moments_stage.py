@@ -5,12 +5,13 @@ once, a step costs a twentieth of one of stage 2. Each step draws a task: a made
 a dozen items of each class of a training source. Ridge regression is solved on a part of the items, cross-entropy taken
 on the others (R2D2, Bertinetto et al., ICLR 2019), so that examples of *any* classes can be told apart linearly.
 
-    python recipes/allspark-base/moments_stage.py --data DIR --start runs/base/encoders --out runs/base/moments
+    python recipes/allspark-base/moments_stage.py --data DIR --out runs/base
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from collections import defaultdict
 from itertools import pairwise
@@ -128,14 +129,12 @@ def train(encoder: Encoder, sources: list[Packed], options: argparse.Namespace) 
 
 
 def main() -> None:
-    """Pack what is not packed, put moments on the encoder of stage 2 where it has none, train them, write the whole."""
+    """Pack what is not packed, put moments on stage 2's encoder where it has none, train them, write it anew; once."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, type=Path)
-    parser.add_argument("--start", required=True, type=Path, help="folder of stage 2's encoders")
-    parser.add_argument("--packed", default="runs/base/packed", type=Path)
-    parser.add_argument("--out", required=True, type=Path, help="folder of the new checkpoint")
+    parser.add_argument("--out", default="runs/base", type=Path, help="with stage 2's encoders/ and packed/")
     parser.add_argument("--modality", default="multispectral")
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--labelled", type=float, default=0.3, help="share of tasks from labelled sources")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--threads", type=int, default=2)
@@ -145,7 +144,11 @@ def main() -> None:
     torch.manual_seed(options.seed)
     record = modalities.get(options.modality)
     encoder = record.encoder(**record.config).eval()  # type: ignore[misc]
-    path = options.start / f"{options.modality}.safetensors"
+    path = options.out / "encoders" / f"{options.modality}.safetensors"
+    with safe_open(path, "pt") as file:
+        facts = json.loads(file.metadata()["facts"])
+    if facts.get("moments", 0) >= options.steps:
+        return
     before = load_file(path)
     state = {key.removeprefix(PREFIX): value for key, value in before.items() if key.startswith(PREFIX)}
     missing = encoder.load_state_dict(state, strict=False).missing_keys
@@ -155,16 +158,13 @@ def main() -> None:
         name for name, source in SOURCES.items()
         if source.modality == options.modality and source.role in ("train", "both") and source.task != "unlabelled"
     ]  # fmt: skip
-    sources = [read(pack(name, "train", options.data, options.packed, dict(record.input))) for name in names]
+    sources = [read(pack(name, "train", options.data, options.out / "packed", dict(record.input))) for name in names]
     train(encoder, sources, options)
     after = {key: value for key, value in before.items() if not key.startswith("optimiser.")}
     after |= {PREFIX + key: value.contiguous() for key, value in encoder.state_dict().items()}
-    with safe_open(path, "pt") as file:
-        facts = file.metadata()
-    options.out.mkdir(parents=True, exist_ok=True)
-    partial = options.out / f"{options.modality}.partial"
-    save_file(after, partial, metadata=facts)
-    os.replace(partial, options.out / f"{options.modality}.safetensors")
+    partial = path.with_suffix(".partial")
+    save_file(after, partial, metadata={"facts": json.dumps({**facts, "moments": options.steps})})
+    os.replace(partial, path)
 
 
 if __name__ == "__main__":

@@ -138,13 +138,18 @@ def full(samples: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def training_sources() -> list[str]:
-    """The sources that training may read, of modalities that have an encoder."""
+def training_sources(task: str = "classify") -> list[str]:
+    """The sources of this kind that training may read, of modalities that have an encoder."""
     return [
         name
         for name, source in SOURCES.items()
         if source.role in ("train", "both")
-        and source.task == "classify"
+        and source.task == task
         and "+" not in source.modality
         and modalities.get(source.modality).encoder is not None
     ]
+
+
+def every_training_source() -> list[str]:
+    """What training reads in all: sources with classes, and made few-shot tasks."""
+    return [*training_sources(), *training_sources("episodes")]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from allspark.encoders._structure import adjacency, pagerank, returns, triangles
-from allspark.encoders.graph import GraphEncoder, assign, collate, ego, egos, prepare, project, spread
+from allspark.encoders.graph import GraphEncoder, assign, collate, ego, egos, prepare, principal, project, spread
 from allspark.items import Graph
 
 
@@ -93,6 +93,8 @@ def test_features_of_any_width_keep_their_distances():
         far = np.linalg.norm(x[:10] - x[10:], axis=1), np.linalg.norm(y[:10] - y[10:], axis=1)
         ratio = far[1] / far[0]
         assert ratio.std() / ratio.mean() < 0.25
+        if width <= 64:
+            assert ratio == pytest.approx(np.full(10, ratio[0]), rel=1e-4)
     wide = np.concatenate([x, np.zeros_like(x)], 1)
     assert project(wide, 64) == pytest.approx(y, abs=1e-4)
 
@@ -142,6 +144,38 @@ def test_ego_is_the_neighbourhood_with_its_centre_first():
     assert bare[1].nodes.shape[1] > 5  # structure of the whole graph
     with pytest.raises(ValueError, match="node 300"):
         ego(whole, 300)
+
+
+def test_principal_features_keep_topics_and_do_not_depend_on_the_order_of_nodes():
+    rng = np.random.default_rng(0)
+    topic = np.arange(300) % 3
+    chances = np.full((3, 900), 0.01)
+    for k in range(3):
+        chances[k, 20 * k : 20 * k + 20] = 0.3
+    words = (rng.random((300, 900)) < chances[topic]).astype(np.float32)
+    edges = np.stack([np.arange(299), np.arange(1, 300)])
+    reduced = principal(Graph(edges, nodes=words)).nodes
+    assert reduced.shape == (300, 64)
+    means = np.stack([reduced[topic == k, :8].mean(0) for k in range(3)])
+    nearest = np.linalg.norm(reduced[:, None, :8] - means, axis=-1).argmin(1)
+    assert (nearest == topic).mean() > 0.9
+    order = rng.permutation(300)
+    shuffled = principal(Graph(edges, nodes=words[order])).nodes
+    np.testing.assert_allclose(shuffled[:, :3], reduced[order, :3], atol=1e-4)
+    narrow = Graph(edges, nodes=rng.normal(size=(300, 64)))
+    assert principal(narrow) is narrow
+    dense = principal(Graph(edges, nodes=rng.normal(size=(300, 2)) @ rng.normal(size=(2, 100)) + 5)).nodes
+    assert (np.abs(dense[:, 2:]) < 1e-3).all()  # two causes, two numbers
+    few = principal(Graph(edges[:, :9], nodes=rng.random((10, 100)))).nodes
+    assert few.shape == (10, 64)
+    assert np.isfinite(few).all()
+
+
+def test_the_centre_is_told_apart_from_its_neighbours():
+    edges = np.array([[0, 1, 1, 2, 2, 0], [1, 0, 2, 1, 0, 2]])
+    values = np.array([[1.0, 0], [0, 1], [0, 0]])
+    answers = encode([Graph(edges, nodes=values, centre=k) for k in (0, 1)])
+    assert float((answers[0] - answers[1]).abs().max()) > 1e-2
 
 
 def test_spread_gives_every_node_its_own_token():

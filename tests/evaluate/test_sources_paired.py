@@ -80,7 +80,7 @@ def test_cora_is_put_in_order(tmp_path: Path) -> None:
     item = records[5].item
     assert isinstance(item, Graph)
     assert item.nodes is not None
-    assert item.nodes.argmax(1).tolist() == [5, 0, 4]  # the paper first, then the two that it is linked with
+    assert item.nodes.argmax(1).tolist() == [5, 0, 4, 1, 3]  # the paper first, then its neighbours, then theirs
 
 
 def test_a_rectangle_is_cut_from_a_grid() -> None:

@@ -138,7 +138,7 @@ def test_weights_that_run_away_are_not_blamed_on_items(texts, tiny_folder, tmp_p
 
     def broken(self, width, *, labels):
         nn.Module.__init__(self)
-        self.linear = nn.Linear(width, len(labels))
+        self.norm, self.linear = False, nn.Linear(width, len(labels))
         nn.init.constant_(self.linear.weight, float("nan"))
 
     monkeypatch.setattr(ClassificationHead, "__init__", broken)

@@ -77,8 +77,8 @@ class Source:
         licence: as far as its publisher states it.
         citation: whom to cite.
         kept_out: class ids that are never trained on.
-        task: "classify", "contrast" (pairs without labels), "unlabelled", or "episodes" (small tasks; a label is
-            "TASK/CLASS", and only classes of one task are told apart).
+        task: "classify", "contrast" (pairs without labels), "episodes" (made few-shot tasks, whose labels are
+            "task/class" and mean nothing outside their task) or "unlabelled".
     """
 
     name: str
@@ -90,7 +90,7 @@ class Source:
     licence: str
     citation: str
     kept_out: tuple[str, ...] = ()
-    task: Literal["classify", "contrast", "unlabelled", "episodes"] = "classify"
+    task: Literal["classify", "contrast", "episodes", "unlabelled"] = "classify"
 
     def entries(self, data: Path | str, split: str) -> list[Entry]:
         """The entries of one split, in the archive's order.

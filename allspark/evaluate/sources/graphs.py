@@ -10,7 +10,6 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from .base import Entry, Source, split_of
 from .inert import read_inert
 
 EGO_MOST, EGO_FEWEST = 64, 4  # nodes of an ego network
+PAPERS = 128  # nodes of a paper's neighbourhood
 STREETS = 60  # nodes of a piece of street network
 PROTEIN_KINDS = 3  # helix, sheet, turn
 
@@ -103,8 +103,13 @@ def airports(path: Path) -> Iterator[Entry]:
 
 
 def cora(path: Path) -> Iterator[Entry]:
-    """The ego network of each paper of Cora, with the words of each as features. A test alone. A paper is a group."""
+    """The two-hop neighbourhood of each paper of Cora, with the principal part of its words as features. A test alone.
+    A paper is a group.
+    """
     from scipy.sparse import csr_matrix, vstack
+
+    from ...encoders.graph import ego as neighbourhood
+    from ...encoders.graph import principal
 
     archive = zipfile.ZipFile(path / CORA.files[0])
     parts = {key: read_inert(archive.read(f"ind.cora.{key}")) for key in ("allx", "tx", "ally", "ty", "graph")}
@@ -115,16 +120,12 @@ def cora(path: Path) -> Iterator[Entry]:
     words = vstack(matrices).tocsr()[np.argsort(place)]
     classes = np.concatenate([parts["ally"], parts["ty"]])[np.argsort(place)].argmax(1)
     pairs = [(node, other) for node, others in parts["graph"].items() for other in others]
-    near = neighbours(undirected(np.array(pairs)))
+    edges = undirected(np.array(pairs))
+    linked = set(edges.ravel().tolist())
+    whole = principal(Graph(edges, nodes=words.toarray().astype(np.float32), count=count))
     for node in range(count):
-        if node in near:
-            yield Entry(partial(_paper, node, near, words), str(int(classes[node])), str(node), "test")
-
-
-def _paper(node: int, near: Neighbours, words: Any) -> Graph:
-    around = ego_nodes(node, near)
-    graph = induced(around, near)
-    return Graph(graph.edges, nodes=words[around].toarray().astype(np.float32), count=len(around))
+        if node in linked:
+            yield Entry(partial(neighbourhood, whole, node, limit=PAPERS), str(int(classes[node])), str(node), "test")
 
 
 def openflights(path: Path) -> Iterator[Entry]:

@@ -80,7 +80,7 @@ LABELS = {
 }
 
 
-def _nodes(count: int, rows: int, rng: np.random.Generator) -> np.ndarray:
+def causal_nodes(count: int, rows: int, rng: np.random.Generator) -> np.ndarray:
     """(rows, count) of a random causal graph: each node a random function of some earlier ones, plus noise."""
     values = np.empty((rows, count))
     for node in range(count):
@@ -103,7 +103,7 @@ def _table(seed: int) -> tuple[Table, list[str | None]]:
     names = [str(name) for name in rng.choice(list(COLUMNS), count, replace=False)]
     cells: dict[str, object] = {}
     levels = np.full((ROWS, count), -1)
-    for column, (name, value) in enumerate(zip(names, _nodes(count, ROWS, rng).T, strict=True)):
+    for column, (name, value) in enumerate(zip(names, causal_nodes(count, ROWS, rng).T, strict=True)):
         others, usual, spread, skewed = COLUMNS[name]
         header = name if rng.random() < 0.5 else str(rng.choice(others))
         usual, spread = usual * rng.uniform(0.7, 1.3), spread * rng.uniform(0.4, 1.4)
