@@ -30,6 +30,7 @@ ENCODER_MINUTES = {
     "table": 24,
 }  # fmt: skip
 MOMENTS_STEPS = 8000  # of encoders that have a road past their transformer: about 4 minutes
+PLAIN = ("multispectral", "trajectory")  # encoders that statistics cost more than they bring (LOG.md, third run)
 LANGUAGE_MINUTES = 16
 BRIDGE_MINUTES = 3.0
 WORDS_MINUTES = 20
@@ -82,8 +83,11 @@ def main() -> None:
 
     def encoder(modality: str) -> None:
         minutes = ENCODER_MINUTES[modality] * share
-        call("encoder_stage.py", "--data", options.data, "--out", out, "--only", modality, "--minutes", minutes, *more)
-        if "moments" in modalities.get(modality).config:
+        road = "moments" in modalities.get(modality).config  # then it learns the made tasks, and the rest does not
+        off = [*(("--keep", 0) if modality in PLAIN else ()), *(("--tasks", 0) if road else ())]
+        call("encoder_stage.py", "--data", options.data, "--out", out, "--only", modality, "--minutes", minutes, *more,
+             *off)  # fmt: skip
+        if road:
             steps = ("--steps", max(1, round(MOMENTS_STEPS * share)), "--modality", modality)
             call("moments_stage.py", "--data", options.data, "--out", out, *steps, *threads)
 

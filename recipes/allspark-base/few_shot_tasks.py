@@ -1,8 +1,9 @@
 """Made few-shot tasks as a training objective: a row of vectors is good where few examples are enough.
 
-A task has classes that exist in it alone. Half of its items are given with their classes, ridge regression is solved on
-them in closed form, and what it says of the other half is the loss, through the solution (R2D2, Bertinetto et al., ICLR
-2019). It is the few-shot classifier that allspark itself prefers, on vectors as it prepares them: at unit length.
+A task has classes that exist in it alone. Up to half of its items are given with their classes, ridge regression is
+solved on them in closed form, and what it says of the others is the loss, through the solution (R2D2, Bertinetto et
+al., ICLR 2019). It is the few-shot classifier that allspark itself prefers, on vectors as it prepares them: at unit
+length.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ ROW = Row(
     better=lambda value, _: value >= 0.83,
     note="transductive as is usual: words and links of test papers are seen, their topics are not; node features are "
     "the words averaged over 16 rounds of random walks and reduced to 64 numbers without labels; fine-tuned twice, the "
-    "second time also on the first's surest answers for papers of no part",
+    "second time also on the first's surest answers for papers of no part; answers are spread along the links",
 )
 WIDTH, STEPS, STAY = 64, 16, 0.05  # of the features: reduced width, rounds, share of a paper's own words in each
 SURE = 0.7  # share of each topic's papers without a part that the first model teaches the second
