@@ -72,6 +72,8 @@ class Modality:
         input_for: (encoder config) -> the part of ``input`` that follows from it (an image tower's own size).
         augment: (sample, random, turn) -> a changed sample of which the same is true, for training; ``turn`` allows
             flips and turns. None where nothing can be changed.
+        numbers: (**tensors of a collated batch) -> (B, S), the items' own numbers in a fixed order, for heads with a
+            road past the encoder (``heads/wide.py``). None where items have no numbers of their own.
         pretrained: (encoder, its config) -> fill a freshly built encoder from the public checkpoint that its config
             names, and give back the config to keep, without the checkpoint's place.
     """
@@ -89,6 +91,7 @@ class Modality:
     input_for: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
     pretrained: Callable[[Any, Mapping[str, Any]], dict[str, Any]] | None = None
     augment: Callable[[Sample, torch.Generator, bool], Sample] | None = None
+    numbers: Callable[..., Tensor] | None = None
 
 
 _REGISTRY: dict[str, Modality] = {}

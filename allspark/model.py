@@ -6,6 +6,7 @@ The language model gets no wrapper and no new words: a sequence holds pad ids wh
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +46,17 @@ class AllSparkOutput(ModelOutput):
 def positions(attention_mask: Tensor) -> Tensor:
     """Position numbers for left-padded rows: (B, L) -> (B, L), from 0 at each row's first real token."""
     return (attention_mask.long().cumsum(-1) - 1).clamp_min(0)
+
+
+def own_numbers(inputs: Mapping[str, dict[str, Any]]) -> dict[str, Tensor]:
+    """Modality -> collated batch, to modality -> (B, S) numbers of its items, of those that can give them."""
+    found = {}
+    for name, batch in inputs.items():
+        numbers, tensors = modalities.get(name).numbers, {k: v for k, v in batch.items() if isinstance(v, Tensor)}
+        if numbers is not None and tensors:
+            with torch.autocast(next(iter(tensors.values())).device.type, enabled=False):
+                found[name] = numbers(**tensors)
+    return found
 
 
 class AllSparkModel(PreTrainedModel):
@@ -173,11 +185,24 @@ class AllSparkModel(PreTrainedModel):
             loss = F.cross_entropy(picked.float(), labels[:, 1:][wanted])
             logits = picked
         if head is not None:
-            logits = self.heads[head](pooled, next(iter(tokens.values()), None))
+            logits = self._answer(head, pooled, tokens, inputs or {})
             if target is not None:
                 of_head = self.heads[head].loss(logits, target)  # type: ignore[operator]
                 loss = of_head if loss is None else loss + of_head
         return AllSparkOutput(loss=loss, logits=logits, pooled=pooled, last_hidden_state=hidden, tokens=tokens)
+
+    def _answer(
+        self, head: str, pooled: Tensor, tokens: dict[str, Tokens], inputs: Mapping[str, dict[str, Any] | Tokens]
+    ) -> Tensor:
+        """What a head says; one with a road past the encoder is given the items' own numbers too."""
+        first = next(iter(tokens.values()), None)
+        wide = self.config.heads[head].get("wide")
+        if wide is None:
+            return self.heads[head](pooled, first)
+        given = {name: part for name, part in inputs.items() if name in wide["sizes"]}
+        if any(isinstance(part, Tokens) for part in given.values()):
+            raise ValueError(f"head {head!r} reads the items' own numbers, but tokens came in place of the items")
+        return self.heads[head](pooled, first, own_numbers(given))  # type: ignore[arg-type]
 
     def _before_language(
         self, inputs: dict[str, dict[str, Any] | Tokens], head: str, target: Tensor | None
@@ -192,7 +217,7 @@ class AllSparkModel(PreTrainedModel):
             for name, part in tokens.items()
         ]
         pooled = torch.stack(vectors).mean(0)
-        logits = self.heads[head](pooled, next(iter(tokens.values())))
+        logits = self._answer(head, pooled, tokens, inputs)
         loss = None if target is None else self.heads[head].loss(logits, target)  # type: ignore[operator]
         return AllSparkOutput(loss=loss, logits=logits, pooled=pooled, tokens=tokens)
 

@@ -196,6 +196,23 @@ def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
     }
 
 
+def own_numbers(nodes: Tensor, edges: Tensor, batch: Tensor, summary: Tensor, **_: Tensor) -> Tensor:
+    """(B, 3 · F + S): the node that is asked for, its neighbours' mean, the mean over all nodes, and the summary.
+
+    Zeros stand for a node where none is asked for, and for its neighbours.
+    """
+    graphs = len(summary)
+    asked = nodes[:, CENTRE : CENTRE + 1]
+
+    def mean(values: Tensor, group: Tensor, weight: Tensor) -> Tensor:
+        total = values.new_zeros(graphs, values.shape[1]).index_add(0, group, values * weight)
+        return total / weight.new_zeros(graphs, 1).index_add(0, group, weight).clamp(min=1)
+
+    source, target = edges
+    near = mean(nodes[source], batch[target], asked[target])
+    return torch.cat([mean(nodes, batch, asked), near, mean(nodes, batch, torch.ones_like(asked)), summary], 1)
+
+
 class Messages(nn.Module):
     """One round of messages along edges, residual: (V, D) -> (V, D)."""
 
@@ -274,5 +291,6 @@ register(
         input={"tokens": 256},
         config={"width": 128, "rounds": 3, "depth": 2, "heads": 4, "drop_path": 0.0},
         augment=network,
+        numbers=own_numbers,
     )
 )

@@ -87,6 +87,17 @@ def prepare(
     }
 
 
+def own_numbers(pixels: Tensor, valid: Tensor, band_mask: Tensor, **_: Tensor) -> Tensor:
+    """(B, 3 C): the middle pixel's spectrum, and mean and spread of the valid pixels; NaN where there is none."""
+    there = valid[:, None].to(pixels.dtype)
+    count = there.sum((2, 3)).clamp(min=1)
+    mean = (pixels * there).sum((2, 3)) / count
+    spread = (((pixels - mean[..., None, None]) * there).square().sum((2, 3)) / count).sqrt()
+    row, column = pixels.shape[2] // 2, pixels.shape[3] // 2
+    middle = pixels[:, :, row, column].masked_fill(~valid[:, None, row, column], torch.nan)
+    return torch.stack([middle, mean, spread], 1).masked_fill(~band_mask[:, None], torch.nan).flatten(1)
+
+
 class HyperspectralEncoder(Encoder):
     """A token per patch and group of bands; a patch's groups are pooled at the end, so tokens always lie on the grid.
 
@@ -179,5 +190,6 @@ register(
             "drop_path": 0.0,
         },
         augment=spectrum,
+        numbers=own_numbers,
     )
 )

@@ -15,7 +15,7 @@ from ..modality import Modality, register
 from ._augment import spectrum
 from .base import Encoder, Tokens
 from .moments import Moments
-from .pixels import is_display
+from .pixels import is_display, on_grid
 from .spectra import collate, is_spectrum, sample_of, wavelengths_of
 from .spectral import SpectralPatchEmbedding, StepPool
 from .vit import Transformer, init_weights, positions_1d, positions_2d
@@ -95,6 +95,12 @@ def _years(time: np.ndarray) -> np.ndarray:
     begin = year.astype("datetime64[ns]")
     length = (year + 1).astype("datetime64[ns]") - begin
     return (year.astype(int) - 30 + (time - begin) / length).astype(np.float32)  # datetime64 counts from 1970
+
+
+def own_numbers(pixels: Tensor, valid: Tensor, band_mask: Tensor, **_: Tensor) -> Tensor:
+    """(B, T · C · g²): every band of every date on a coarse grid, NaN where nothing is valid."""
+    read = valid[:, :, None] & band_mask[..., None, None]
+    return on_grid(pixels.flatten(1, 2), read.flatten(1, 2))
 
 
 class MultispectralEncoder(Encoder):
@@ -242,5 +248,6 @@ register(
             "moments": 24,
         },
         augment=spectrum,
+        numbers=own_numbers,
     )
 )

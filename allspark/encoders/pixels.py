@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -137,3 +138,23 @@ def pad_to_largest(
             row[tuple(slice(n) for n in tensor.shape)] = tensor
         batch[name] = padded
     return batch
+
+
+def on_grid(pixels: Tensor, valid: Tensor, most: int = 5120) -> Tensor:
+    """Pictures as a few numbers: the means of the valid pixels in the cells of a grid, (B, C, H, W) -> (B, C · h · w).
+
+    Args:
+        pixels: (B, C, H, W).
+        valid: likewise, bool.
+        most: numbers per picture; a picture of no more keeps its own pixels.
+
+    Returns:
+        NaN in cells without a valid pixel.
+    """
+    C, H, W = pixels.shape[1:]
+    side = max(1, math.isqrt(max(1, most // C)))
+    size = (min(side, H), min(side, W))
+    there = valid.to(pixels.dtype)
+    share = F.adaptive_avg_pool2d(there, size)
+    total = F.adaptive_avg_pool2d(pixels * there, size)
+    return torch.where(share > 0, total / share.clamp(min=1e-6), torch.nan).flatten(1)

@@ -27,6 +27,8 @@ FLAGS = ("intensity", "red", "nir", "returns")  # red stands for all three colou
 POINT = 3 + len(FEATURES) + len(FLAGS)  # numbers per point
 SCALARS = 4  # numbers per cloud: log10 of scale, height range and horizontal area per point in metres, and of P
 _FULL = 65_536  # above this the voxel size is found on the survivors of a first, fine pass
+_LEVELS = 12  # quantiles of a cloud's own numbers
+_CELLS = 8  # of height and of distance from the axis
 
 
 class _Geometry(NamedTuple):
@@ -211,6 +213,26 @@ def spread(
     return torch.cat(rows)
 
 
+def own_numbers(points: Tensor, centres: Tensor, scale: Tensor, **_: Tensor) -> Tensor:
+    """(B, S): how points are spread, whichever way the cloud is turned about the vertical.
+
+    Quantiles of height, of distance from the axis and from the middle, and of the distances between centres (the D2
+    shape distribution, Osada et al., ACM TOG 2002); shares of points by height and distance from the axis; mean and
+    spread of the points' features; what the scaling took away.
+    """
+    places = (centres[:, :, None] + points[..., :3] / centres.shape[1] ** 0.5).flatten(1, 2)  # (B, P, 3)
+    height, across = places[..., 2], places[..., :2].norm(dim=-1)
+    pairs = (centres[:, :, None] - centres[:, None]).norm(dim=-1).flatten(1)
+    levels = torch.linspace(0, 1, _LEVELS, device=points.device)
+    quantiles = [v.quantile(levels, 1).T for v in (height, across, places.norm(dim=-1), pairs)]
+    row = (height / 2 * _CELLS).long().clamp(0, _CELLS - 1)
+    column = (across * _CELLS).long().clamp(0, _CELLS - 1)
+    shares = torch.zeros(len(points), _CELLS * _CELLS, device=points.device)
+    shares.scatter_add_(1, row * _CELLS + column, torch.full_like(height, 1 / height.shape[1]))
+    features = points[..., 3:].flatten(1, 2)
+    return torch.cat([*quantiles, shares, features.mean(1), features.std(1), scale], 1)
+
+
 class PointCloudEncoder(Encoder):
     """Mini-PointNet per group + position MLP + transformer.
 
@@ -261,5 +283,6 @@ register(
         input={"points": 2048, "groups": 64, "neighbours": 32},
         config={"width": 192, "depth": 6, "heads": 6, "hidden": 128, "drop_path": 0.0},
         augment=cloud,
+        numbers=own_numbers,
     )
 )

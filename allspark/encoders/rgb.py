@@ -16,7 +16,7 @@ from ..items import Raster
 from ..modality import Modality, register
 from ._augment import picture
 from .base import Encoder, Tokens
-from .pixels import crop_around_valid, is_display, need_valid, one_date, resize
+from .pixels import crop_around_valid, is_display, need_valid, on_grid, one_date, resize
 from .towers import PATCHES, ForeignTower, LiteTower, build_tower, load_weights, split_tower, tower_input
 from .vit import PatchTransformer, token_mask
 
@@ -62,6 +62,11 @@ def prepare(
     pixels, mask = resize(values, valid, (size, size))
     scale = lambda numbers: torch.tensor(numbers, dtype=torch.float32)[:, None, None]  # noqa: E731
     return {"pixels": torch.where(mask, (pixels - scale(mean)) / scale(std), 0.0), "valid": mask}
+
+
+def own_numbers(pixels: Tensor, valid: Tensor) -> Tensor:
+    """(B, 3 · g²): the colours on a coarse grid, NaN where nothing is valid."""
+    return on_grid(pixels, valid[:, None].expand_as(pixels))
 
 
 class RgbEncoder(Encoder):
@@ -179,5 +184,6 @@ register(
         input_for=input_for,
         pretrained=pretrained,
         augment=picture,
+        numbers=own_numbers,
     )
 )

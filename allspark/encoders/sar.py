@@ -17,7 +17,7 @@ from ..items import POLARISATIONS, Raster
 from ..modality import Modality, register
 from ._augment import radar
 from .base import Encoder, Tokens
-from .pixels import SAR_UNITS, crop_around_valid, need_valid, one_date, resize
+from .pixels import SAR_UNITS, crop_around_valid, need_valid, on_grid, one_date, resize
 from .vit import PatchTransformer
 
 PLANES = (*POLARISATIONS, "unknown")  # the last one: a chip that does not say its polarisation
@@ -116,6 +116,11 @@ def _decibels(values: np.ndarray, units: str, valid: np.ndarray, size: int | Non
     return 10 * (power / brightest).clamp(min=floor).log10(), mask
 
 
+def own_numbers(pixels: Tensor, valid: Tensor, polarisations: Tensor) -> Tensor:
+    """(B, 5 · g²): every plane on a coarse grid, NaN where it is absent or nothing is valid."""
+    return on_grid(pixels, valid[:, None] & polarisations[..., None, None])
+
+
 class SarEncoder(Encoder):
     """Four strided convolutions to stride 16, the first of which looks over 5 × 5 pixels, then transformer blocks.
 
@@ -181,5 +186,6 @@ register(
         input={"size": 128, "mean": [-12.0, -19.0, -12.0, -19.0], "std": [5.5, 6.0, 5.5, 6.0]},
         config={"width": 192, "depth": 4, "heads": 3, "stem": [32, 64, 128], "mlp_ratio": 4.0, "drop_path": 0.0},
         augment=radar,
+        numbers=own_numbers,
     )
 )

@@ -133,6 +133,14 @@ def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {**batch, **{key: [sample[key] for sample in samples] for key in ("names", "texts")}}
 
 
+def own_numbers(numbers: Tensor, kinds: Tensor, marks: Tensor, **_: Tensor) -> Tensor:
+    """(B, M · 26): each cell's standardised value, NaN where it is no number; its date; its category's mark."""
+    value = torch.where(numbers[..., 0] > 0, numbers[..., 2], numbers[..., 3])  # a column without a scale as it is
+    value = value.masked_fill(kinds != NUMBER, torch.nan)[..., None]
+    missing = (kinds == MISSING)[..., None]
+    return torch.cat([value, numbers[..., 6:], marks[:, :, 1], missing.to(value.dtype)], -1).flatten(1)
+
+
 class TableEncoder(Encoder):
     """Cells -> tokens -> transformer, without places: the order of columns means nothing. A row's own token is first.
 
@@ -197,5 +205,6 @@ register(
         input={"characters": 200},
         config={"width": 128, "depth": 3, "heads": 4, "language_width": 384, "drop_path": 0.0},
         augment=cells,
+        numbers=own_numbers,
     )
 )

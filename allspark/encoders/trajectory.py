@@ -222,6 +222,11 @@ def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {**batch, "summary": torch.stack([sample["summary"] for sample in samples])}
 
 
+def own_numbers(summary: Tensor, **_: Tensor) -> Tensor:
+    """(B, S): the statistics of the whole way."""
+    return summary
+
+
 class TrajectoryEncoder(Encoder):
     """Input MLP + sinusoidal places + transformer, with a token of the whole way first.
 
@@ -264,5 +269,6 @@ register(
         input={"fixes": 256},
         config={"width": 128, "depth": 4, "heads": 4, "drop_path": 0.0},
         augment=track,
+        numbers=own_numbers,
     )
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
@@ -10,6 +11,7 @@ from .classification import ClassificationHead
 from .regression import RegressionHead
 from .segmentation import SegmentationHead
 from .trajectory import TrajectoryHead
+from .wide import WideHead
 
 KINDS: dict[str, type[nn.Module]] = {
     "classification": ClassificationHead,
@@ -20,7 +22,13 @@ KINDS: dict[str, type[nn.Module]] = {
 
 
 def make_head(
-    language_width: int, *, kind: str, at: str = "language", pooled_width: int | None = None, **config: Any
+    language_width: int,
+    *,
+    kind: str,
+    at: str = "language",
+    pooled_width: int | None = None,
+    wide: Mapping[str, Any] | None = None,
+    **config: Any,
 ) -> nn.Module:
     """A head of this kind; ``config`` goes to its constructor.
 
@@ -29,11 +37,21 @@ def make_head(
         kind: one of ``KINDS``.
         at: where the pooled vector comes from ("encoder", "bridge" or "language"); the model acts on it.
         pooled_width: the pooled vector's width where it is not H.
+        wide: of the road past the encoder (``heads/wide.py``); None: there is none.
         config: of the head itself.
     """
     if kind not in KINDS:
         raise ValueError(f"head kind {kind!r} is not known; wanted one of {', '.join(KINDS)}")
-    return KINDS[kind](pooled_width or language_width, **config)
+    head = KINDS[kind](pooled_width or language_width, **config)
+    return head if wide is None else WideHead(head, wide)
 
 
-__all__ = ["KINDS", "ClassificationHead", "RegressionHead", "SegmentationHead", "TrajectoryHead", "make_head"]
+__all__ = [
+    "KINDS",
+    "ClassificationHead",
+    "RegressionHead",
+    "SegmentationHead",
+    "TrajectoryHead",
+    "WideHead",
+    "make_head",
+]

@@ -33,6 +33,8 @@ class Options:
         metadata={"help": "which parts learn", "choices": PARTS},
     )
     at: str = _option("language", "where the head reads", choices=("encoder", "bridge", "language", "words"))
+    wide: int = _option(0, "units of a perceptron that reads the items' own numbers past the encoder; 0: none")
+    wide_dropout: float = _option(0.3, "of that perceptron's units")
     rank: int = _option(8, "of LoRA")
     alpha: float = _option(16.0, "LoRA's scale is alpha / rank")
     lora_dropout: float = _option(0.05, "before LoRA's first matrix")
@@ -111,8 +113,9 @@ class Options:
             check(getattr(self, name) >= 1, name, "a whole number of at least 1")
         check(self.epochs > 0 or self.steps > 0, "epochs", "more than 0")
         shares = ("val", "test", "max_bad", "modality_dropout", "warmup", "smoothing", "average")
-        for name in (*shares, "lora_dropout", "drop_path"):
+        for name in (*shares, "lora_dropout", "drop_path", "wide_dropout"):
             check(0 <= getattr(self, name) < 1, name, "a share from 0 to below 1")
+        check(self.wide >= 0, "wide", "a whole number of at least 0")
         check(self.val + self.test < 1, "val", f"less than 1 together with --test {self.test}")
         for name in ("lr", "encoder_lr", "clip", "block", "alpha"):
             check(getattr(self, name) > 0, name, "a number above 0")

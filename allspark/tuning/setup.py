@@ -24,6 +24,7 @@ from .sampling import class_shares, class_weights
 from .splits import PARTS, split
 from .tasks import Task, make_task
 from .trainables import adapt, checkpointing, stochastic_depth
+from .wide import wide_road
 from .words import FrozenWords
 
 if TYPE_CHECKING:
@@ -106,9 +107,12 @@ def prepare(
     widths = {name: int(spark.model.encoders[name].width) for name in modalities if name in spark.model.encoders}
     head = task.head(answers, modalities, widths)
     examples.head = head
+    road = wide_road(options, head, examples, parts["train"]) if options.wide else None
     torch.manual_seed(options.seed)
     if head is not None:
         add_heads(spark.model, {task.name: head})
+    if road is not None:
+        road(spark.model.heads[task.name])
     if options.gradient_checkpointing:
         checkpointing(spark.model)
     if options.drop_path and "encoders" in options.train:

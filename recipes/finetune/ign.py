@@ -90,7 +90,7 @@ def main() -> None:
         "data": str(manifest), "task": "segment", "window": 10.0, "train": ["heads", "encoders"], "batch": 8,
         "classes": [f"{number}={name}" for number, name in LIDAR_CLASSES.items()],
         "input": ["point_cloud.groups=256", "point_cloud.neighbours=16", "point_cloud.points=4096"],
-        "steps": 110, "eval_every": 22, "lr": 2e-3, "encoder_lr": 5e-4, "balance": "weights", "average": 0.95,
+        "steps": 600, "eval_every": 60, "lr": 2e-3, "encoder_lr": 5e-4, "balance": "weights", "average": 0.97,
         "leak_distance": 0.0,
     }  # fmt: skip
     shared.seeds(ROW, given, reference, options)

@@ -1,0 +1,139 @@
+"""A road past the encoder: the items' own numbers through a perceptron, added to what a head says of the encoder's.
+
+Encoders turn numbers into meaning and lose their exact values on the way, and a perceptron on the plain numbers learns
+in seconds what a transformer learns in hours. Both together are "wide and deep" (Cheng et al., DLRS 2016).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..encoders.base import Tokens
+
+BINS = 32  # pieces of a number's range, each with as many training items
+FEW = 128  # numbers per item up to which their ranges are cut into pieces
+_FAR = 8.0  # standard deviations
+
+
+def fit(rows: Tensor) -> tuple[dict[str, int], dict[str, Tensor]]:
+    """What the training items' numbers say of their own scale.
+
+    Args:
+        rows: (N, S) numbers, NaN where an item lacks one.
+
+    Returns:
+        The sizes that ``Wide`` is built with, and its buffers.
+
+    Raises:
+        ValueError: no number differs between the items.
+    """
+    known = rows.isfinite()
+    count = known.sum(0).clamp(min=1)
+    mean = torch.where(known, rows, 0).sum(0) / count
+    spread = (torch.where(known, rows - mean, 0).square().sum(0) / count).sqrt()
+    kept = (spread > 1e-6 * rows.nan_to_num().abs().amax(0).clamp(min=1e-3)).nonzero()[:, 0]
+    if not len(kept):
+        raise ValueError("--wide came for items whose numbers are all the same; leave it out")
+    source, left, reach = [], [], []
+    for column, index in enumerate(kept if len(kept) <= FEW else []):
+        values = rows[known[:, index], index]
+        edges = torch.quantile(values, torch.linspace(0, 1, BINS + 1)).unique()
+        if len(edges) > 2:  # a number of two values needs no pieces
+            source += [column] * (len(edges) - 1)
+            left.append(edges[:-1])
+            reach.append(edges.diff())
+    none = rows.new_zeros(0)
+    buffers = {
+        "kept": kept,
+        "mean": mean[kept],
+        "spread": spread[kept],
+        "source": torch.tensor(source, dtype=torch.long),
+        "left": torch.cat(left) if left else none,
+        "reach": torch.cat(reach) if reach else none,
+    }
+    return {"kept": len(kept), "pieces": len(source)}, buffers
+
+
+class Wide(nn.Module):
+    """(B, S) numbers -> (B, K): standardised by the training items, few numbers also cut into pieces, two layers.
+
+    A number in pieces is one share per piece of its range, how far it reaches into it (piecewise linear encoding,
+    Gorishniy et al., NeurIPS 2022), so that a perceptron bends wherever there are data.
+
+    Args:
+        sizes: modality -> how many numbers its items have; one after the other in order of their names.
+        kept: how many of all differ between items.
+        pieces: of all ranges.
+        width: of the hidden layers.
+        outputs: K.
+        dropout: of hidden units.
+    """
+
+    def __init__(
+        self, *, sizes: Mapping[str, int], kept: int, pieces: int, width: int, outputs: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.sizes = dict(sorted(sizes.items()))
+        for name, size, kind in (
+            ("kept", kept, torch.long), ("mean", kept, torch.float32), ("spread", kept, torch.float32),
+            ("source", pieces, torch.long), ("left", pieces, torch.float32), ("reach", pieces, torch.float32),
+        ):  # fmt: skip
+            self.register_buffer(name, torch.full((size,), int(name in ("spread", "reach")), dtype=kind))
+        self.layers = nn.Sequential(
+            nn.Linear(kept + pieces, width), nn.ReLU(), nn.Dropout(dropout),
+            nn.Linear(width, width), nn.ReLU(), nn.Dropout(dropout),
+            nn.Linear(width, outputs),
+        )  # fmt: skip
+
+    def forward(self, numbers: Mapping[str, Tensor], count: int) -> Tensor:
+        """Modality -> (B, S) and B -> (B, K); a modality that is not there counts as its mean.
+
+        Raises:
+            ValueError: items of other sizes than those learnt from.
+        """
+        mean: Tensor = self.mean  # type: ignore[assignment]
+        parts = []
+        for name, size in self.sizes.items():
+            part = numbers.get(name)
+            if part is None:
+                part = mean.new_full((count, size), torch.nan)
+            if part.shape[1] != size:
+                raise ValueError(
+                    f"{name} items of {part.shape[1]} numbers came; the head was trained (--wide) on items of {size}; "
+                    "give items of the same columns, bands and size"
+                )
+            parts.append(part.to(mean))
+        # half precision has too few digits for numbers of which the last ones count
+        with torch.autocast(mean.device.type, enabled=False):
+            x = torch.cat(parts, 1)[:, self.kept]  # type: ignore[index]
+            x = torch.where(x.isfinite(), x, mean)
+            shares = ((x[:, self.source] - self.left) / self.reach).clamp(0, 1)  # type: ignore[index, operator]
+            standard = ((x - mean) / self.spread).clamp(-_FAR, _FAR)  # type: ignore[operator]
+            return self.layers(torch.cat([standard, shares], 1))
+
+
+class WideHead(nn.Module):
+    """A head whose (B, K) answer is the sum of what ``head`` reads in the pooled vector and of ``Wide``.
+
+    Args:
+        head: of classification or regression.
+        wide: ``Wide``'s arguments but for ``outputs``.
+    """
+
+    def __init__(self, head: nn.Module, wide: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.head = head
+        self.wide = Wide(outputs=head.linear.out_features, **wide)  # type: ignore[union-attr, arg-type]
+
+    def forward(self, pooled: Tensor, tokens: Tokens | None, numbers: Mapping[str, Tensor]) -> Tensor:
+        """(B, H), Tokens, and modality -> (B, S) -> (B, K)."""
+        # a regression head's std is the unit in which its layers answer
+        return self.head(pooled, tokens) + getattr(self.head, "std", 1.0) * self.wide(numbers, len(pooled))
+
+    def loss(self, output: Tensor, target: Tensor, **more: Any) -> Tensor:
+        """That of the head inside."""
+        return self.head.loss(output, target, **more)  # type: ignore[operator]

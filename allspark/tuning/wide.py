@@ -1,0 +1,71 @@
+"""The road past the encoder (``heads/wide.py``) made for the training items: how many numbers, and their scales."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .. import modality as modalities
+from ..heads.wide import WideHead, fit
+from ..model import own_numbers
+from .data import Examples
+from .options import Options
+
+KINDS = ("classification", "regression")
+MOST = 16_384  # items that scales are fitted on, spread evenly over the training part
+
+
+def wide_road(
+    options: Options, head: dict[str, Any] | None, examples: Examples, rows: Sequence[int]
+) -> Callable[[nn.Module], None]:
+    """Put the road into a head's config, and give back what fills the head's buffers once it is built.
+
+    Args:
+        options: of the run; ``wide`` is above 0.
+        head: the task's head; changed in place.
+        examples: prepared.
+        rows: the training part.
+
+    Raises:
+        ValueError: a task whose head has no road, or items without numbers of their own or of several sizes.
+    """
+    if head is None or head["kind"] not in KINDS:
+        raise ValueError(f"--wide came with --task {options.task}; it is for classify, node and regress; leave it out")
+    found: dict[str, list[Tensor]] = {}
+    names = sorted({name for i in rows for name in examples.facts[i].modalities})
+    chosen = rows[:: max(1, -(-len(rows) // MOST))]
+    for name in names:
+        record = modalities.get(name)
+        if record.numbers is None:
+            continue
+        members = [i for i in chosen if name in examples.facts[i].modalities]
+        # one by one: in a batch the smaller ones would be padded to the largest, and look alike
+        found[name] = [own_numbers({name: record.collate([examples[i][0][name]])})[name] for i in members]
+    if not found:
+        raise ValueError(f"--wide came for {', '.join(names)}, whose items have no numbers of their own; leave it out")
+    blocks: list[Tensor] = []
+    sizes: dict[str, int] = {}
+    for name, parts in sorted(found.items()):
+        several = sorted({part.shape[1] for part in parts})
+        if len(several) > 1:
+            raise ValueError(
+                f"--wide came for {name} items of several sizes ({several[0]} to {several[-1]} numbers); bring them to "
+                "one number of columns, bands, dates and pixels, or leave it out"
+            )
+        sizes[name] = several[0]
+        blocks.append(torch.cat(parts))
+    most = max(map(len, blocks))
+    # items that lack a modality are rows of NaN; scales are those of the items that have it
+    rows_of = [torch.cat([b, b.new_full((most - len(b), b.shape[1]), torch.nan)]) for b in blocks]
+    shapes, buffers = fit(torch.cat(rows_of, 1))
+    head["wide"] = {"sizes": sizes, **shapes, "width": options.wide, "dropout": options.wide_dropout}
+
+    def fill(module: nn.Module) -> None:
+        assert isinstance(module, WideHead)
+        for name, value in buffers.items():
+            getattr(module.wide, name).copy_(value)
+
+    return fill

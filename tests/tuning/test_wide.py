@@ -1,0 +1,155 @@
+"""The road past the encoder: the items' own numbers, what they are scaled by, and what a model with it answers."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+
+import allspark
+from allspark import modality
+from allspark.finetune import run
+from allspark.heads.wide import BINS, Wide, WideHead, fit
+from allspark.model import own_numbers
+from allspark.testing import made as made_items
+from allspark.tuning.options import Options
+from allspark.tuning.setup import prepare
+
+from . import made
+
+COLUMNS = ["rain", "soil"]
+
+
+def options(manifest, out, model, **more):
+    return Options(**{
+        "data": str(manifest), "out": str(out), "task": "classify", "model": str(model), "precision": "no",
+        "train": ["heads"], "steps": 2, "batch": 4, "at": "encoder", "wide": 16, **more,
+    })  # fmt: skip
+
+
+def test_scales_are_those_of_the_known_numbers():
+    rows = torch.tensor([[1.0, 5.0, 0.0], [3.0, 5.0, torch.nan], [5.0, 5.0, 1.0]])
+    sizes, buffers = fit(rows)
+    assert buffers["kept"].tolist() == [0, 2]  # the second number never differs
+    assert buffers["mean"].tolist() == [3.0, 0.5]
+    assert buffers["spread"].tolist() == pytest.approx([(8 / 3) ** 0.5, 0.5])
+    assert sizes == {"kept": 2, "pieces": len(buffers["source"])}
+    with pytest.raises(ValueError, match="all the same"):
+        fit(torch.ones(4, 3))
+
+
+def test_pieces_add_up_to_the_number():
+    rows = torch.linspace(0, 1, 65)[:, None] ** 2
+    sizes, buffers = fit(rows)
+    assert sizes == {"kept": 1, "pieces": BINS}
+    road = Wide(sizes={"table": 1}, **sizes, width=8, outputs=2, dropout=0.0)
+    for name, value in buffers.items():
+        getattr(road, name).copy_(value)
+    seen = []
+    road.layers[0].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    road({"table": rows}, len(rows))
+    standard, shares = seen[0][:, :1], seen[0][:, 1:]
+    assert torch.allclose((shares * buffers["reach"]).sum(1), rows[:, 0], atol=1e-6)
+    assert float(standard.mean()) == pytest.approx(0, abs=1e-5)
+    assert float(standard.std(correction=0)) == pytest.approx(1, abs=1e-5)
+
+
+def test_what_is_missing_counts_as_the_mean():
+    sizes, buffers = fit(torch.randn(50, 5, generator=torch.Generator().manual_seed(0)))
+    road = Wide(sizes={"table": 3, "sar": 2}, **sizes, width=8, outputs=2, dropout=0.0)
+    for name, value in buffers.items():
+        getattr(road, name).copy_(value)
+    table = torch.randn(4, 3)
+    mean = buffers["mean"][:2].expand(4, 2)  # of sar, which comes first by name
+    assert torch.equal(road({"table": table}, 4), road({"table": table, "sar": mean}, 4))
+    assert road({}, 4).isfinite().all()
+    with pytest.raises(ValueError, match="items of 4 numbers came"):
+        road({"table": torch.randn(4, 4)}, 4)
+
+
+@pytest.mark.parametrize(
+    "name", ["rgb", "sar", "multispectral", "hyperspectral", "point_cloud", "trajectory", "graph", "table"]
+)
+def test_items_give_their_numbers_whatever_stands_beside_them(name):
+    items, _ = made_items(name, 4, 2, 0)
+    record = modality.get(name)
+    samples = [record.prepare(item, **record.input) for item in items]
+    together = own_numbers({name: record.collate(samples)})[name]
+    assert together.shape[0] == 4
+    assert (together[0] != together[1]).any()
+    alone = own_numbers({name: record.collate(samples[:1])})[name]
+    assert torch.allclose(alone, together[:1], atol=1e-5, equal_nan=True)
+
+
+def test_words_have_no_numbers(tmp_path, tiny_folder):
+    with pytest.raises(ValueError, match="no numbers of their own"):
+        prepare(options(made.texts(tmp_path), tmp_path / "run", tiny_folder, at="language"))
+    asked = {"language": "rain", "question": "wet?", "answer": "yes", "split": "train"}
+    manifest = made.write_csv(tmp_path / "asked.csv", [asked] * 4)
+    with pytest.raises(ValueError, match="--wide came with --task answer"):
+        prepare(options(manifest, tmp_path / "run", tiny_folder, task="answer", at="language", train=["lora"]))
+
+
+def test_items_of_several_sizes_are_refused(tmp_path, tiny_folder):
+    rows = []
+    for i in range(8):
+        np.save(tmp_path / f"{i}.npy", np.random.default_rng(i).random((3 + i % 2, 8, 8)).astype(np.float32))
+        rows.append({
+            "multispectral": f"{i}.npy", "multispectral.units": "reflectance", "label": "ab"[i // 2 % 2],
+            "multispectral.bands": "blue;green;red;nir"[: 14 if i % 2 == 0 else 18], "split": "train",
+        })  # fmt: skip
+    manifest = made.write_csv(tmp_path / "mixed.csv", rows)
+    with pytest.raises(ValueError, match="items of several sizes"):
+        prepare(options(manifest, tmp_path / "run", tiny_folder))
+
+
+def test_only_the_road_sees_what_decides(tiny_folder, tmp_path):
+    """The encoder is frozen and its features say nothing of the class: the answer can only come past it."""
+    rng = np.random.default_rng(0)
+    rows = [
+        {"a": f"{x:.4f}", "b": f"{y:.4f}", "label": "near" if abs(x * y) < 0.25 else "far", "split": part}
+        for part, count in (("train", 400), ("test", 200))
+        for x, y in rng.normal(size=(count, 2))
+    ]
+    manifest = made.write_csv(tmp_path / "plane.csv", rows)
+    given = {"columns": ["a", "b"], "steps": 120, "batch": 64, "lr": 1e-2, "augment": "none", "leak_distance": 0.0}
+    found = {
+        wide: run(options(manifest, tmp_path / f"run{wide}", tiny_folder, wide=wide, **given))["test"]["accuracy"]
+        for wide in (0, 64)
+    }
+    assert found[64] > 0.9
+    assert found[64] > found[0] + 0.1
+
+
+def test_a_run_with_it_loads_merges_and_answers_alike(tiny_folder, tmp_path):
+    manifest = made.table(tmp_path)
+    given = options(
+        manifest, tmp_path / "run", tiny_folder, columns=COLUMNS, label_column="crop", steps=30, batch=16, lr=5e-3,
+        at="language", train=["heads", "prompts", "bridges", "lora"],
+    )  # fmt: skip
+    assert run(given)["test"]["accuracy"] == 1
+    files = allspark.read(manifest, columns=COLUMNS)[:4]
+    spark = allspark.load(tiny_folder, adapter=tmp_path / "run")
+    assert isinstance(dict(spark.model.named_modules())["heads.classify.modules_to_save.default"], WideHead)
+    answers = spark.classify(files)
+    assert [a.label for a in answers] == ["rice", "millet"] * 2
+    alone = [spark.classify(file)[0] for file in files]
+    spark.merge().save(tmp_path / "merged")
+    merged = allspark.load(tmp_path / "merged").classify(files)
+    for one, two, three in zip(answers, alone, merged):
+        assert two.scores == pytest.approx(one.scores, abs=1e-5)
+        assert three.scores == pytest.approx(one.scores, abs=1e-5)
+    other = allspark.read(made.write_csv(tmp_path / "more.csv", [{"rain": "80", "soil": "clay", "slope": "3"}]))
+    with pytest.raises(ValueError, match="give items of the same columns"):
+        spark.classify(other.rows() if hasattr(other, "rows") else other)
+
+
+def test_numbers_of_a_regression_are_in_its_unit(tiny_folder, tmp_path):
+    manifest = made.table(tmp_path)
+    found = run(options(
+        manifest, tmp_path / "run", tiny_folder, task="regress", columns=COLUMNS, target_column="yield", steps=150,
+        batch=24, lr=1e-2, wide=32, wide_dropout=0.0, augment="none",
+    ))  # fmt: skip
+    with open(manifest, newline="") as file:
+        numbers = [float(row["yield"]) for row in csv.DictReader(file) if row["split"] == "train"]
+    assert found["test"]["rmse"] < 0.5 * float(np.std(numbers))
