@@ -40,7 +40,7 @@ def guarded(command: Callable[..., Any]) -> Callable[..., Any]:
         except Exception as error:
             if os.environ.get("ALLSPARK_TRACEBACK") == "1":
                 raise
-            output.say(f"error: {output.sentence(error)}")
+            output.say(f"error: {output.as_options(output.sentence(error), kwargs)}")
             raise typer.Exit(1) from None
 
     return run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -68,3 +69,15 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, (ValueError, OSError, ImportError)) and words:
         return words
     return f"{type(error).__name__}: {words or 'no message'}; run with ALLSPARK_TRACEBACK=1 to see where"
+
+
+def as_options(words: str, names: Iterable[str]) -> str:
+    """What a sentence says of arguments in Python, said of the command's own options.
+
+    Example:
+        >>> as_options("say which with task=, or rollout=True", ["task", "rollout"])
+        'say which with --task, or --rollout'
+    """
+    known = "|".join(re.escape(name) for name in names)
+    option = lambda found: "--" + found[1].replace("_", "-")  # noqa: E731
+    return re.sub(rf"(?<![\w.-])({known})=(?:True\b)?(?![\w'\"/.-])", option, words) if known else words

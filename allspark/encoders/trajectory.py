@@ -25,6 +25,8 @@ from .vit import Transformer, positions_1d
 OCTAVES = 4  # of longitude and latitude: periods of 360° to 45°
 STEP = 20 + 4 * OCTAVES + 1 + 6  # numbers per step
 SUMMARY = 38  # numbers per trajectory
+_FLOOR = 1e-2  # of logarithms
+_PLACES = 8  # of a way's own numbers
 _STOPPED = 0.5  # m/s: slower than this a person or a vehicle stands
 _TURN = np.deg2rad(20.0)  # a change of heading worth counting
 _QUANTILES = (5, 25, 50, 75, 95)
@@ -44,7 +46,7 @@ class _Steps(NamedTuple):
     timed: bool  # False where all fixes have one time
 
 
-def _log(values: Any, floor: float = 1e-2) -> np.ndarray:
+def _log(values: Any, floor: float = _FLOOR) -> np.ndarray:
     """log10 with a floor, halved: metres, seconds and m/s all land within a few units of zero."""
     return np.log10(np.asarray(values) + floor) / 2
 
@@ -222,9 +224,22 @@ def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {**batch, "summary": torch.stack([sample["summary"] for sample in samples])}
 
 
-def own_numbers(summary: Tensor, **_: Tensor) -> Tensor:
-    """(B, S): the statistics of the whole way."""
-    return summary
+def own_numbers(steps: Tensor, summary: Tensor, mask: Tensor) -> Tensor:
+    """(B, S + 32): the statistics of the whole way, and its places and steps.
+
+    Eight places evenly along the fixes, in metres from the last one, and the way from each to the next, as they are: of
+    eight fixes they are all there is to know.
+    """
+    net = 10.0 ** (2 * steps[..., 1]) - _FLOOR
+    step = (steps[..., 13:15] * net.clamp(min=0)[..., None]).masked_fill(~mask[..., None], 0.0)  # (B, M, 2) metres
+    way = F.pad(step.cumsum(1), (0, 0, 1, 0))  # (B, 1 + M, 2); padding stays at the last fix
+    where = mask.sum(1, keepdim=True) * torch.linspace(0, 1, _PLACES, device=steps.device)  # (B, 8) in fixes
+    before = where.floor().long().clamp(max=steps.shape[1])
+    after = where.ceil().long().clamp(max=steps.shape[1])
+    row = torch.arange(len(steps), device=steps.device)[:, None]
+    places = torch.lerp(way[row, before], way[row, after], (where - before)[..., None])
+    places = places - places[:, -1:]
+    return torch.cat([summary, places.flatten(1), places.diff(dim=1).flatten(1)], 1)
 
 
 class TrajectoryEncoder(Encoder):

@@ -42,8 +42,9 @@ def make_head(
     """
     if kind not in KINDS:
         raise ValueError(f"head kind {kind!r} is not known; wanted one of {', '.join(KINDS)}")
-    head = KINDS[kind](pooled_width or language_width, **config)
-    return head if wide is None else WideHead(head, wide)
+    width = pooled_width or language_width
+    head = KINDS[kind](width, **config)
+    return head if wide is None else WideHead(head, width, wide)
 
 
 __all__ = [

@@ -117,22 +117,30 @@ class Wide(nn.Module):
 
 
 class WideHead(nn.Module):
-    """A head whose (B, K) answer is the sum of what ``head`` reads in the pooled vector and of ``Wide``.
+    """A head beside a road past the encoder.
+
+    Where the head is one linear layer (classification, regression), its (B, K) answer and the road's are added: neither
+    has to learn the other's scale. Where it is more (futures), what the road says is added to the pooled vector.
 
     Args:
-        head: of classification or regression.
+        head: of classification, regression or trajectory.
+        width: H, of the pooled vector.
         wide: ``Wide``'s arguments but for ``outputs``.
     """
 
-    def __init__(self, head: nn.Module, wide: Mapping[str, Any]) -> None:
+    def __init__(self, head: nn.Module, width: int, wide: Mapping[str, Any]) -> None:
         super().__init__()
         self.head = head
-        self.wide = Wide(outputs=head.linear.out_features, **wide)  # type: ignore[union-attr, arg-type]
+        self.last = getattr(head, "linear", None) is not None
+        self.wide = Wide(outputs=head.linear.out_features if self.last else width, **wide)  # type: ignore
 
     def forward(self, pooled: Tensor, tokens: Tokens | None, numbers: Mapping[str, Tensor]) -> Tensor:
-        """(B, H), Tokens, and modality -> (B, S) -> (B, K)."""
+        """(B, H), Tokens, and modality -> (B, S) -> what the head gives."""
+        road = self.wide(numbers, len(pooled))
+        if not self.last:
+            return self.head(pooled + road.to(pooled), tokens)
         # a regression head's std is the unit in which its layers answer
-        return self.head(pooled, tokens) + getattr(self.head, "std", 1.0) * self.wide(numbers, len(pooled))
+        return self.head(pooled, tokens) + getattr(self.head, "std", 1.0) * road
 
     def loss(self, output: Tensor, target: Tensor, **more: Any) -> Tensor:
         """That of the head inside."""

@@ -29,6 +29,12 @@ from .tasks import Task
 EXACT = ("linear", "adjacency", "ranks")  # parts of names that stay float32: they carry a field's level itself
 
 
+def _ever(task: Task, known: np.ndarray) -> np.ndarray:
+    """(T, C, H, W) of what is known -> (C_out, H, W) or (1, H, W): which places have held a value in any frame."""
+    ever: np.ndarray = known.any(0)
+    return ever if task.targets == task.channels else ever.any(0, keepdims=True)
+
+
 class Forecaster:
     """A trained model and its tasks.
 
@@ -70,7 +76,8 @@ class Forecaster:
 
         Returns:
             An xarray Dataset (time, y, x) of the forecast fields in the input's units, with the input's coordinates,
-            CRS and calendar.
+            CRS and calendar. A place that holds no value in any frame (land in a sea's temperatures) is NaN in it too; one
+            that merely lacks some is forecast.
 
         Raises:
             ValueError: too few frames, a time axis with gaps or out of order, an irregular grid, a frame without data,
@@ -84,14 +91,17 @@ class Forecaster:
         values, known = last_frames(record, converted)
         seconds = converted.seconds
         start = None if seconds is None else float(seconds[-1]) + record.step
-        found = self._roll(record, torch.from_numpy(values), torch.from_numpy(known), start, count)
+        ever = torch.from_numpy(_ever(record, frames.known))
+        found = self._roll(record, torch.from_numpy(values), torch.from_numpy(known), ever, start, count)
         names = frames.channels if frames.channels and record.targets == record.channels else record.targets
         spoken = units or (frames.units or (None,))[0] or record.units
         facts = {"title": f"forecast of {count} frames by allspark ({MODEL_TYPE}), task {record.name}"}
         return dataset_of(found.numpy() * np.float32(a) + np.float32(b), frames, names, spoken, facts, record.step)
 
-    def _roll(self, task: Task, values: Tensor, known: Tensor, start: float | None, count: int) -> Tensor:
-        """(T_in, C, H, W) -> (count, C_out, H, W) in the task's units."""
+    def _roll(
+        self, task: Task, values: Tensor, known: Tensor, ever: Tensor, start: float | None, count: int
+    ) -> Tensor:
+        """(T_in, C, H, W) -> (count, C_out, H, W) in the task's units, NaN where nothing was ever known."""
         if count > task.frames_out:
             warnings.warn(
                 f"{count} frames are more than the {task.frames_out} that {task.name!r} was trained for: "
@@ -102,9 +112,10 @@ class Forecaster:
         parts: list[Tensor] = []
         while sum(len(part) for part in parts) < count:
             part = self.forecast_batch(task.name, values[None], known[None], [start])[0]
-            parts.append(part)
-            values = torch.cat([values, part])[-task.frames_in :] if task.targets == task.channels else values
-            known = torch.cat([known, torch.ones_like(part, dtype=torch.bool)])[-task.frames_in :]
+            parts.append(torch.where(ever, part, torch.nan))
+            if task.targets == task.channels:
+                values = torch.cat([values, torch.where(ever, part, 0)])[-task.frames_in :]
+                known = torch.cat([known, ever.expand_as(part)])[-task.frames_in :]
             start = None if start is None else start + task.frames_out * task.step
         return torch.cat(parts)[:count]
 

@@ -13,6 +13,7 @@ from .. import atomic
 from .frames import Frames
 
 FIELD, ERROR, RANKS = "viridis", "RdBu_r", "magma"  # all readable without colour vision, the middle one signed
+FLAT = 0.3  # height over width, below which fields are drawn one below the other
 
 
 def _pyplot() -> Any:
@@ -126,8 +127,15 @@ def draw_forecast(frames: Frames, forecast: Any, path: str | PathLike[str]) -> P
             pages.append(_rendered(figure))
             plt.close(figure)
         return _frames_to_gif(pages, Path(path))
-    columns = max(len(past), len(ahead))
-    figure, axes = plt.subplots(2, columns, figsize=(1.6 * columns + 1, 3.9), squeeze=False, layout="constrained")
+    most = max(len(past), len(ahead))
+    flatness = past.shape[-2] / past.shape[-1]
+    if flatness < FLAT:  # one below the other, or nothing could be seen of them
+        size = (11, most * (4.6 * flatness + 0.3) + 0.3)
+        figure, grid = plt.subplots(most, 2, figsize=size, squeeze=False, layout="constrained")
+        axes = grid.T
+    else:
+        size = (1.6 * most + 1, 3.9)
+        figure, axes = plt.subplots(2, most, figsize=size, squeeze=False, layout="constrained")
     for row, fields, start, words in ((axes[0], past, -len(past) + 1, "came"), (axes[1], ahead, 1, "forecast")):
         for i, axis in enumerate(row):
             axis.set_axis_off()

@@ -20,7 +20,7 @@ SCENES = {
     "zara1": ("crowds_zara01",), "zara2": ("crowds_zara02",),
 }  # fmt: skip
 ONLY_TRAIN = ("crowds_zara03", "uni_examples")
-MOST = 4_000  # training windows of a fold, drawn evenly
+MOST = 12_000  # training windows of a fold, drawn evenly
 VAL = 0.1  # the last share of each training file's time
 ANGLE = np.deg2rad(25.0)  # spread of the reference's headings (Schöller et al., RA-L 2020)
 ROW = Row(

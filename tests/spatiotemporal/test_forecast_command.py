@@ -101,3 +101,12 @@ def test_curves_and_ranks_are_drawn(tmp_path):
     assert draw_lead_times(curves, tmp_path / "lead.png", units="m", title="waves").stat().st_size > 5_000
     ranks = rank_table(UniSTD(UNISTD_TINY))
     assert draw_ranks(ranks, tmp_path / "ranks.png", most=4).stat().st_size > 5_000
+
+
+def test_an_error_names_the_commands_own_options(tmp_path):
+    np.save(tmp_path / "field.npy", np.random.default_rng(0).random((12, 37, 49)).astype(np.float32))
+    done = CliRunner().invoke(app, ["forecast", str(tmp_path / "field.npy"), "--out", str(tmp_path / "out.nc")])
+    assert done.exit_code == 1
+    assert "--task" in done.output
+    assert "task=" not in done.output
+    assert not (tmp_path / "out.nc").exists()

@@ -1,5 +1,7 @@
 """forecast, adapt, save and load; files in and out; bad input, one sentence each."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -76,6 +78,17 @@ def test_nan_pixels_are_missing(forecaster):
     data = dataset()
     data["height"][{"time": 7, "lat": slice(2, 5), "lon": slice(2, 5)}] = np.nan
     assert np.isfinite(forecaster.forecast(data)["height"]).all()
+
+
+def test_where_nothing_was_ever_known_nothing_is_forecast(forecaster):
+    data = dataset()
+    data["height"][{"lat": slice(2, 5), "lon": slice(2, 5)}] = np.nan
+    for horizon in (3, 7):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            found = np.isfinite(forecaster.forecast(data, horizon, rollout=True)["height"].values)
+        assert not found[:, 2:5, 2:5].any()
+        assert found.sum() == found.size - horizon * 9
 
 
 def test_another_extent_and_odd_sizes(forecaster):

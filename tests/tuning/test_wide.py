@@ -153,3 +153,40 @@ def test_numbers_of_a_regression_are_in_its_unit(tiny_folder, tmp_path):
     with open(manifest, newline="") as file:
         numbers = [float(row["yield"]) for row in csv.DictReader(file) if row["split"] == "train"]
     assert found["test"]["rmse"] < 0.5 * float(np.std(numbers))
+
+
+def test_a_way_of_eight_fixes_is_told_as_it_is():
+    fixes = np.cumsum(np.random.default_rng(0).normal(1, 0.5, (8, 2)), 0)
+    short = allspark.Trajectory(fixes[:5], np.arange(5.0), crs="metres")
+    record = modality.get("trajectory")
+    samples = [record.prepare(allspark.Trajectory(fixes, np.arange(8.0), crs="metres")), record.prepare(short)]
+    numbers = own_numbers({"trajectory": record.collate(samples)})["trajectory"][:, -30:]
+    assert torch.allclose(numbers[0, :16].unflatten(0, (8, 2)), torch.tensor(fixes - fixes[-1]).float(), atol=1e-4)
+    assert torch.allclose(numbers[0, 16:].unflatten(0, (7, 2)), torch.tensor(np.diff(fixes, axis=0)).float(), atol=1e-4)
+    assert torch.allclose(numbers[1, :2], torch.tensor(fixes[0] - fixes[4]).float(), atol=1e-4)
+
+
+def test_futures_are_learnt_past_the_encoder(tiny_folder, tmp_path):
+    """How far walkers turn is told by their last step alone, which the frozen encoder hardly shows."""
+    rng = np.random.default_rng(0)
+    rows, tracks = [], []
+    for i in range(160):
+        speed, turn = rng.uniform(0.4, 1.6), rng.uniform(-0.2, 0.2)
+        angle = rng.uniform(0, 6) + np.r_[np.zeros(7), turn * 3 * np.arange(1, 6)]
+        angle[6] += turn
+        way = np.cumsum(np.r_[[[0, 0]], speed * np.stack([np.cos(angle), np.sin(angle)], 1)], 0)[:12]
+        tracks += [{"id": f"w{i}", "time": t, "x": x, "y": y} for t, (x, y) in enumerate(way)]
+        rows.append({"trajectory": "tracks.csv", "trajectory.id": f"w{i}", "trajectory.crs": "metres",
+                     "split": "test" if i % 4 == 0 else "train"})  # fmt: skip
+    made.write_csv(tmp_path / "tracks.csv", tracks)
+    manifest = made.write_csv(tmp_path / "walks.csv", rows)
+    given = {"task": "trajectory", "predict": 4, "modes": 3, "steps": 200, "batch": 32, "lr": 5e-3, "augment": "none",
+             "wide_dropout": 0.0, "leak_distance": 0.0}  # fmt: skip
+    found = {
+        wide: run(options(manifest, tmp_path / f"run{wide}", tiny_folder, wide=wide, **given))["test"]["ade"]
+        for wide in (0, 64)
+    }
+    assert found[64] < 0.7 * found[0]
+    walk = allspark.read(tmp_path / "tracks.csv", id="w0", crs="metres")
+    futures = allspark.load(tiny_folder, adapter=tmp_path / "run64").futures(walk)
+    assert futures[0].metres.shape == (3, 4, 2)
