@@ -131,13 +131,14 @@ class WideHead(nn.Module):
     def __init__(self, head: nn.Module, width: int, wide: Mapping[str, Any]) -> None:
         super().__init__()
         self.head = head
-        self.last = getattr(head, "linear", None) is not None
-        self.wide = Wide(outputs=head.linear.out_features if self.last else width, **wide)  # type: ignore
+        last = getattr(head, "linear", None)
+        self.adds = last is not None
+        self.wide = Wide(outputs=width if last is None else last.out_features, **wide)
 
     def forward(self, pooled: Tensor, tokens: Tokens | None, numbers: Mapping[str, Tensor]) -> Tensor:
         """(B, H), Tokens, and modality -> (B, S) -> what the head gives."""
         road = self.wide(numbers, len(pooled))
-        if not self.last:
+        if not self.adds:
             return self.head(pooled + road.to(pooled), tokens)
         # a regression head's std is the unit in which its layers answer
         return self.head(pooled, tokens) + getattr(self.head, "std", 1.0) * road

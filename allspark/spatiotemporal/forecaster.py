@@ -31,8 +31,8 @@ EXACT = ("linear", "adjacency", "ranks")  # parts of names that stay float32: th
 
 def _ever(task: Task, known: np.ndarray) -> np.ndarray:
     """(T, C, H, W) of what is known -> (C_out, H, W) or (1, H, W): which places have held a value in any frame."""
-    ever: np.ndarray = known.any(0)
-    return ever if task.targets == task.channels else ever.any(0, keepdims=True)
+    ever = np.any(known, axis=0)
+    return np.asarray(ever if task.targets == task.channels else np.any(ever, axis=0, keepdims=True))
 
 
 class Forecaster:
@@ -76,8 +76,8 @@ class Forecaster:
 
         Returns:
             An xarray Dataset (time, y, x) of the forecast fields in the input's units, with the input's coordinates,
-            CRS and calendar. A place that holds no value in any frame (land in a sea's temperatures) is NaN in it too; one
-            that merely lacks some is forecast.
+            CRS and calendar. A place that holds no value in any frame (land in a sea's temperatures) is NaN in it too;
+            one that merely lacks some is forecast.
 
         Raises:
             ValueError: too few frames, a time axis with gaps or out of order, an irregular grid, a frame without data,

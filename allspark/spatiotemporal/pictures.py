@@ -130,7 +130,7 @@ def draw_forecast(frames: Frames, forecast: Any, path: str | PathLike[str]) -> P
     most = max(len(past), len(ahead))
     flatness = past.shape[-2] / past.shape[-1]
     if flatness < FLAT:  # one below the other, or nothing could be seen of them
-        size = (11, most * (4.6 * flatness + 0.3) + 0.3)
+        size = (11.0, most * (4.6 * flatness + 0.3) + 0.3)
         figure, grid = plt.subplots(most, 2, figsize=size, squeeze=False, layout="constrained")
         axes = grid.T
     else:

@@ -33,7 +33,9 @@ def wide_road(
         ValueError: a task whose head has no road, or items without numbers of their own or of several sizes.
     """
     if head is None or head["kind"] not in KINDS:
-        raise ValueError(f"--wide came with --task {options.task}; it is for classify, node, regress and trajectory; leave it out")
+        raise ValueError(
+            f"--wide came with --task {options.task}; it is for classify, node, regress and trajectory; leave it out"
+        )
     found: dict[str, list[Tensor]] = {}
     names = sorted({name for i in rows for name in examples.facts[i].modalities})
     chosen = rows[:: max(1, -(-len(rows) // MOST))]
