@@ -79,9 +79,9 @@ def main() -> None:
 
     reference = shared.once(given.out / "reference.json", classical)
     options = {
-        "data": str(manifest), "task": "classify", "at": "encoder", "train": ["heads", "encoders"], "steps": 200,
-        "batch": 32, "lr": 1e-3, "encoder_lr": 5e-4, "weight_decay": 0.05, "average": 0.98, "smoothing": 0.1,
-        "eval_every": 50,
+        "data": str(manifest), "task": "classify", "at": "encoder", "train": ["heads", "encoders"], "steps": 400,
+        "batch": 32, "lr": 1e-3, "encoder_lr": 2e-4, "wide": 256, "weight_decay": 0.05, "average": 0.98,
+        "smoothing": 0.1, "eval_every": 50,
     }  # fmt: skip
     shared.seeds(ROW, given, reference, options)
 

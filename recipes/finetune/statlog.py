@@ -58,11 +58,11 @@ def main() -> None:
 
     reference = shared.once(given.out / "reference.json", classical)
     options = {
-        "data": str(manifest), "task": "classify", "at": "encoder", "train": ["heads", "encoders"], "steps": 1500,
+        "data": str(manifest), "task": "classify", "at": "encoder", "train": ["heads", "encoders"], "steps": 1200,
         # mean and spread of the training part: the bands differ by a tenth of what reflectances spread over
         "input": ["multispectral.mean=0.33", "multispectral.std=0.08"],
-        "batch": 128, "lr": 1e-3, "encoder_lr": 3e-4, "wide": 256, "weight_decay": 0.1, "average": 0.998,
-        "smoothing": 0.05,
+        "batch": 128, "lr": 1e-3, "encoder_lr": 3e-4, "wide": 512, "wide_dropout": 0.15, "weight_decay": 0.3,
+        "average": 0.998, "smoothing": 0.1,
         # patches overlap, so a turned patch is none that the data hold: turns cost a perceptron three points on val
         "augment": "none", "eval_every": 500,
     }  # fmt: skip
