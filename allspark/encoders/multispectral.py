@@ -100,7 +100,7 @@ def _years(time: np.ndarray) -> np.ndarray:
 def own_numbers(pixels: Tensor, valid: Tensor, band_mask: Tensor, **_: Tensor) -> Tensor:
     """(B, T · C · g²): every band of every date on a coarse grid, NaN where nothing is valid."""
     read = valid[:, :, None] & band_mask[..., None, None]
-    return on_grid(pixels.flatten(1, 2), read.flatten(1, 2))
+    return on_grid(pixels.flatten(1, 2), read.flatten(1, 2), most=2048)
 
 
 class MultispectralEncoder(Encoder):

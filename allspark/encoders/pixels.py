@@ -140,7 +140,7 @@ def pad_to_largest(
     return batch
 
 
-def on_grid(pixels: Tensor, valid: Tensor, most: int = 5120) -> Tensor:
+def on_grid(pixels: Tensor, valid: Tensor, most: int) -> Tensor:
     """Pictures as a few numbers: the means of the valid pixels in the cells of a grid, (B, C, H, W) -> (B, C · h · w).
 
     Args:

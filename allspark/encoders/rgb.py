@@ -66,7 +66,7 @@ def prepare(
 
 def own_numbers(pixels: Tensor, valid: Tensor) -> Tensor:
     """(B, 3 · g²): the colours on a coarse grid, NaN where nothing is valid."""
-    return on_grid(pixels, valid[:, None].expand_as(pixels))
+    return on_grid(pixels, valid[:, None].expand_as(pixels), most=768)
 
 
 class RgbEncoder(Encoder):

@@ -118,7 +118,7 @@ def _decibels(values: np.ndarray, units: str, valid: np.ndarray, size: int | Non
 
 def own_numbers(pixels: Tensor, valid: Tensor, polarisations: Tensor) -> Tensor:
     """(B, 5 · g²): every plane on a coarse grid, NaN where it is absent or nothing is valid."""
-    return on_grid(pixels, valid[:, None] & polarisations[..., None, None])
+    return on_grid(pixels, valid[:, None] & polarisations[..., None, None], most=5120)
 
 
 class SarEncoder(Encoder):

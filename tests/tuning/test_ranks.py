@@ -17,7 +17,7 @@ def values(folder, model, out, **more):
     return {
         "data": str(folder / "mixed.csv"), "out": str(out), "task": "classify", "model": str(model), "precision": "no",
         "train": ["heads", "prompts", "bridges", "encoders", "lora"], "steps": 4, "lora_dropout": 0.0, "eval_every": 1,
-        "modality_dropout": 0.5, **more,
+        "modality_dropout": 0.5, "wide": 8, "wide_dropout": 0.0, **more,
     }  # fmt: skip
 
 

@@ -20,7 +20,7 @@ def arguments(folder, model, out):
     return {
         "data": str(folder / "mixed.csv"), "out": str(out), "task": "classify", "model": str(model), "precision": "no",
         "train": ["heads", "prompts", "bridges", "encoders", "lora"], "steps": 8, "batch": 4, "accumulate": 2,
-        "lora_dropout": 0.3, "save_every": 1, "eval_every": 3, "average": 0.9,
+        "lora_dropout": 0.3, "wide": 8, "save_every": 1, "eval_every": 3, "average": 0.9,
     }  # fmt: skip
 
 
