@@ -100,8 +100,9 @@ class AllSpark:
         Args:
             inputs: one item or a list.
             modality: which modality it is; recognised where it is not given.
-            at: "encoder" (mean of its tokens, D), "bridge" (mean of its outputs, H) or "language" (the pooled last
-                hidden state, unit length, H); several joined by "+" put their unit vectors side by side.
+            at: "encoder" (mean of its tokens, D; of words alone their ``sketch``), "bridge" (mean of its outputs, H) or
+                "language" (the pooled last hidden state, unit length, H); several joined by "+" put their unit
+                vectors side by side.
             output: "item" for one vector each, "dense" for one per token: (h, w, ·) on a grid, else (N, ·).
 
         Returns:

@@ -13,6 +13,7 @@ from . import modality as modalities
 from .bridges import masked_mean
 from .model import AllSparkModel, positions
 from .processor import AllSparkProcessor
+from .sketch import sketch
 
 LEVELS = ("encoder", "bridge", "language")
 PART = 256  # tokens that go through the language model together, each in a sequence of its own
@@ -52,7 +53,7 @@ def item_vectors(model: AllSparkModel, batch: dict[str, Any], at: str) -> Tensor
 def level_vectors(model: AllSparkModel, batch: dict[str, Any], levels: Sequence[str] = LEVELS) -> dict[str, Tensor]:
     """Level -> one vector per item of a batch, as `item_vectors`, with each encoder run once for all levels."""
     inputs = batch["inputs"]
-    if not inputs:  # words alone: the embedding table is their encoder
+    if not inputs:
         return _word_vectors(model, batch, levels)
     # in slot order: what stands side by side must not depend on the order in which it came
     tokens = {name: model.encode(name, inputs[name]) for name in model.config.modalities if name in inputs}
@@ -69,14 +70,16 @@ def level_vectors(model: AllSparkModel, batch: dict[str, Any], levels: Sequence[
 
 
 def _word_vectors(model: AllSparkModel, batch: dict[str, Any], levels: Sequence[str]) -> dict[str, Tensor]:
-    """`level_vectors` of words alone."""
+    """`level_vectors` of words alone: their sketch at the encoder, the mean of their embeddings at the bridge."""
     found: dict[str, Tensor] = {}
     for level in levels:
         if level == "language":
             found[level] = F.normalize(model(**batch).pooled.float(), dim=-1)
-        else:
+        elif level == "bridge":
             found[level] = masked_mean(model.language.get_input_embeddings()(batch["input_ids"]), batch["content"])
             found[level] = found[level].float()
+        else:
+            found[level] = sketch(batch["input_ids"], batch["content"])
     return found
 
 

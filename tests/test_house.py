@@ -39,6 +39,7 @@ FLOORS = [
         "spatiotemporal",
         "running",
         "vectors",
+        "sketch",
         "predictions",
         "classifying",
     },
