@@ -24,7 +24,7 @@ worth using and where it is not.
 
 - **Parts**: a language model of Llama's shape ({language} M parameters, hidden width 384, SentencePiece tokenizer of 16,000
   pieces), eight encoders ({encoders} M) and bridges ({bridges} M): {total} M parameters in bf16. Language and code go to
-  the language model directly.
+  the language model directly; their encoder level is an untrained sketch of their exact words.
 - **Made of**: the language model's text vectors are distilled from all-MiniLM-L6-v2 (Apache-2.0); the RGB stem starts from
   public ImageNet weights of EfficientNet-Lite0 (Apache-2.0); everything else starts from random numbers.
 - **Licence**: these weights are released under Apache-2.0. Some of the data they were trained on are for research use or
