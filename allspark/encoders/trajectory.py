@@ -225,7 +225,7 @@ def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def own_numbers(steps: Tensor, summary: Tensor, mask: Tensor) -> Tensor:
-    """(B, S + 32): the statistics of the whole way, and its places and steps.
+    """(B, S + 30): the statistics of the whole way, and its places and steps.
 
     Eight places evenly along the fixes, in metres from the last one, and the way from each to the next, as they are: of
     eight fixes they are all there is to know.
