@@ -73,6 +73,18 @@ def test_pictures_have_north_above(tmp_path):
     assert (tmp_path / "up.png").read_bytes() == (tmp_path / "down.png").read_bytes()
 
 
+def test_flat_fields_are_drawn_large(tmp_path):
+    def share_drawn(height, width):
+        values = np.tile(np.linspace(0, 1, width, dtype=np.float32), (6, height, 1))
+        field = xr.Dataset({"height": (("time", "lat", "lon"), values, {"units": "m"})}, {"time": np.arange(6)})
+        draw_forecast(frames_of(field), field.isel(time=slice(3)), tmp_path / "field.png")
+        pixels = np.asarray(Image.open(tmp_path / "field.png").convert("RGB")).astype(int)
+        return float((np.ptp(pixels, axis=2) > 20).mean())  # what has a colour
+
+    assert share_drawn(8, 160) > 0.2
+    assert share_drawn(40, 50) > 0.2
+
+
 def test_errors_are_one_sentence_and_leave_nothing_behind(saved, tmp_path):
     for arguments, words in (
         (("--horizon", 9, "--out", tmp_path / "out.nc"), "trained for 3"),
