@@ -18,6 +18,7 @@ from ..items import Raster
 from ..modality import Modality, register
 from ._augment import spectrum
 from .base import Encoder, Tokens
+from .moments import Moments
 from .pixels import need_valid, one_date
 from .spectra import collate, is_spectrum, sample_of, wavelengths_of
 from .spectral import SpectralPatchEmbedding, StepPool
@@ -110,6 +111,7 @@ class HyperspectralEncoder(Encoder):
         rank: virtual bands of the embedding.
         mlp_ratio: hidden width of the MLPs over D.
         drop_path: stochastic depth at the last block.
+        moments: virtual bands of the linear road past the transformer (``moments.py``); 0: there is none.
     """
 
     def __init__(
@@ -122,12 +124,14 @@ class HyperspectralEncoder(Encoder):
         rank: int = 32,
         mlp_ratio: float = 4.0,
         drop_path: float = 0.0,
+        moments: int = 0,
     ) -> None:
         super().__init__()
         self.width, self.group = width, group
         self.embedding = SpectralPatchEmbedding(width, patch, rank)
         self.transformer = Transformer(width, depth, heads, mlp_ratio, drop_path)
         self.pool = StepPool(width, heads)
+        self.moments = Moments(width, moments, waves=1, seasons=0) if moments else None
 
     def forward(  # type: ignore[override]
         self, pixels: Tensor, valid: Tensor, band_mask: Tensor, wavelengths: Tensor, fwhm: Tensor
@@ -147,17 +151,36 @@ class HyperspectralEncoder(Encoder):
         B, C, H, W = pixels.shape
         g = self.group
         extra = -C % g
-        pixels = F.pad(pixels, (0, 0, 0, 0, 0, extra)).view(B, -1, g, H, W)
+        groups = F.pad(pixels, (0, 0, 0, 0, 0, extra)).view(B, -1, g, H, W)
         bands = F.pad(band_mask, (0, extra)).view(B, -1, g)
         centres = F.pad(wavelengths, (0, extra), value=1.0).view(B, -1, g)
         widths = F.pad(fwhm, (0, extra), value=1.0).view(B, -1, g)
         T = bands.shape[1]
         real = valid[:, None] & bands.any(2)[..., None, None]  # (B, T, H, W): a group of padding has no pixel
-        x, mask, (h, w) = self.embedding(pixels, real, bands, centres, widths)
+        x, mask, (h, w) = self.embedding(groups, real, bands, centres, widths)
         x = x + positions_2d(h, w, self.width, x.device).to(x.dtype)
         x = self.transformer(x.flatten(1, 2), mask.flatten(1)).view(B, T, -1, self.width)
         features, mask = self.pool(x, mask)
+        if self.moments is not None:
+            features = features + self.road(pixels, valid, band_mask, wavelengths, fwhm)[0]
         return Tokens(features, mask, (h, w))
+
+    def road(
+        self, pixels: Tensor, valid: Tensor, band_mask: Tensor, wavelengths: Tensor, fwhm: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What ``moments`` adds to the tokens of one collated batch: (B, h · w, D), and their mask.
+
+        Raises:
+            ValueError: the encoder was made without moments.
+        """
+        if self.moments is None:
+            raise ValueError("the encoder has no moments; make it with moments=24, say")
+        place = pixels.new_zeros(len(pixels), 1)  # of a single date, which tells no season
+        out: tuple[Tensor, Tensor] = self.moments(
+            pixels[:, None], valid[:, None], band_mask[:, None], wavelengths[:, None], fwhm[:, None], place,
+            place.new_zeros(len(pixels), 1, 0), self.embedding.patch,
+        )  # fmt: skip
+        return out
 
 
 register(
@@ -188,6 +211,7 @@ register(
             "rank": 32,
             "mlp_ratio": 4.0,
             "drop_path": 0.0,
+            "moments": 24,
         },
         augment=spectrum,
         numbers=own_numbers,

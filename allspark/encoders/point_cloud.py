@@ -19,6 +19,7 @@ from ..items import PointCloud
 from ..modality import Modality, register
 from ._augment import cloud
 from .base import Encoder, Tokens
+from .cloud_moments import CloudMoments
 from .vit import Transformer
 
 # "classification" is left out on purpose: it is what people ask for, and files often carry the answer.
@@ -238,9 +239,19 @@ class PointCloudEncoder(Encoder):
 
     Args:
         width: D.  depth, heads: of the transformer.  hidden: width of the mini-PointNet's two halves.
+        drop_path: stochastic depth at the last block.
+        moments: is there a linear road past the transformer (``cloud_moments.py``)?
     """
 
-    def __init__(self, width: int = 192, depth: int = 6, heads: int = 6, hidden: int = 128, drop_path: float = 0.0):
+    def __init__(
+        self,
+        width: int = 192,
+        depth: int = 6,
+        heads: int = 6,
+        hidden: int = 128,
+        drop_path: float = 0.0,
+        moments: bool = False,
+    ) -> None:
         super().__init__()
         self.width = width
         self.first = nn.Sequential(
@@ -254,6 +265,7 @@ class PointCloudEncoder(Encoder):
         self.position = nn.Sequential(nn.Linear(3, hidden), nn.GELU(), nn.Linear(hidden, width))
         self.cloud = nn.Sequential(nn.Linear(SCALARS, hidden), nn.GELU(), nn.Linear(hidden, width))
         self.blocks = Transformer(width, depth, heads, drop_path=drop_path)
+        self.moments = CloudMoments(width, POINT - 3, SCALARS) if moments else None
 
     def forward(self, points: Tensor, centres: Tensor, valid: Tensor, scale: Tensor) -> Tokens:  # type: ignore[override]
         """(B, G, K, 3 + F), (B, G, 3), (B, G), (B, S) -> Tokens (B, 1 + G, D); the cloud's own token comes first."""
@@ -263,7 +275,24 @@ class PointCloudEncoder(Encoder):
         tokens = tokens + self.position(centres)
         tokens = torch.cat([self.cloud(scale)[:, None].to(tokens.dtype), tokens], 1)
         mask = F.pad(valid, (1, 0), value=True)
-        return Tokens(self.blocks(tokens, mask), mask)
+        features = self.blocks(tokens, mask)
+        if self.moments is not None:
+            features = features + self.road(points, centres, valid, scale)[0]
+        return Tokens(features, mask)
+
+    def road(self, points: Tensor, centres: Tensor, valid: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+        """What ``moments`` adds to the tokens of one collated batch: (B, 1 + G, D), and their mask.
+
+        The cloud's own token gets the mean over the real groups.
+
+        Raises:
+            ValueError: the encoder was made without moments.
+        """
+        if self.moments is None:
+            raise ValueError("the encoder has no moments; make it with moments=True")
+        groups = self.moments(points, centres, valid, scale) * valid[..., None]  # (B, G, D)
+        mean = groups.sum(1, keepdim=True) / valid.sum(1).clamp(min=1)[:, None, None]
+        return torch.cat([mean, groups], 1), F.pad(valid, (1, 0), value=True)
 
 
 def recognises(item: Any) -> bool:
@@ -281,7 +310,7 @@ register(
         recognises=recognises,
         spread=spread,
         input={"points": 2048, "groups": 64, "neighbours": 32},
-        config={"width": 192, "depth": 6, "heads": 6, "hidden": 128, "drop_path": 0.0},
+        config={"width": 192, "depth": 6, "heads": 6, "hidden": 128, "drop_path": 0.0, "moments": True},
         augment=cloud,
         numbers=own_numbers,
     )

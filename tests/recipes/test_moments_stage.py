@@ -44,7 +44,7 @@ def test_ridge_is_the_regression_of_one_hot_classes():
 
 def test_tasks_are_read_off_the_labels(made):
     tasks = made_tasks(made.labels)
-    assert [len(task) for task in tasks] == [made_series._classes(number) for number in TASKS]
+    assert [len(task) for task in tasks] == [made_series.classes_of(number) for number in TASKS]
     assert sorted(row for task in tasks for rows in task for row in rows) == list(range(len(made.labels)))
 
 

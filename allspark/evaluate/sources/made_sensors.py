@@ -1,4 +1,4 @@
-"""Multispectral sensors for made items: real ones by their published bands, and random ones. A module, not a source."""
+"""Sensors for made items: real ones by their published bands, and random ones. A module, not a source."""
 
 from __future__ import annotations
 
@@ -65,3 +65,26 @@ def sensor(rng: np.random.Generator, most: int = MOST_BANDS) -> Sensor:
         order = rng.permutation(len(table))
         table, bands = table[order], None if bands is None else tuple(bands[i] for i in order)
     return Sensor(bands, table[:, 0], table[:, 1], bool(rng.random() < 0.5))
+
+
+# where the air lets nothing through, in micrometres: spectrometers' bands there are mostly left out of files
+VAPOUR = ((1.34, 1.43), (1.80, 1.96))
+FEWEST_NARROW, MOST_NARROW = 32, 224
+
+
+def spectrometer(rng: np.random.Generator) -> Sensor:
+    """A random imaging spectrometer: 32 to 224 contiguous narrow bands of the visible and near or all the infrared."""
+    low = rng.uniform(0.4, 0.48)
+    high = rng.uniform(0.88, 1.06) if rng.random() < 0.45 else rng.uniform(2.2, 2.5)
+    count = int(np.exp(rng.uniform(np.log(FEWEST_NARROW + 8), np.log(MOST_NARROW))))
+    centres = np.linspace(low, high, count)
+    spacing = centres[1] - centres[0]
+    keep = np.ones(count, bool)
+    for start, end in VAPOUR if rng.random() < 0.7 else ():
+        keep &= (centres < start) | (centres > end)
+    for bad in rng.choice(count, int(rng.integers(0, 4)), replace=False):  # dead detectors
+        keep[bad] = False
+    if keep.sum() < FEWEST_NARROW:
+        keep[:] = True
+    centres = centres[keep]
+    return Sensor(None, centres, np.full(len(centres), spacing * rng.uniform(0.9, 1.6)), bool(rng.random() < 0.5))

@@ -151,11 +151,21 @@ def _weather(values: Array, eye: Sensor, rng: np.random.Generator) -> tuple[Arra
     return np.clip(values, 0.001, 1.5), clouded
 
 
-def _series(rng: np.random.Generator, which: Array) -> list[Raster]:
-    """One task of pixels or small patches at one or many dates; ``which`` (N,) is the class of each item."""
+def draw_series(
+    rng: np.random.Generator, which: Array, eye: Sensor | None = None, days: Array | None = None
+) -> list[Raster]:
+    """One task of pixels or small patches at one or many dates.
+
+    Args:
+        rng: of everything that is drawn.
+        which: (N,) the class of each item, from 0.
+        eye: the sensor; a multispectral one is drawn where None.
+        days: (T,) since the first of January; drawn where None.
+    """
     site = str(rng.choice(list(SITES), p=[0.45, 0.2, 0.15, 0.1, 0.1]))
     z = _draw(rng, which, site)
-    eye, days = sensor(rng), _dates(rng)
+    eye = sensor(rng) if eye is None else eye
+    days = _dates(rng) if days is None else days
     side = int(rng.choice([1, 1, 1, 1, 1, 1, 3, 4, 5, 6, 7, 8]))
     while side > 1 and len(days) * ((side + 3) // 4) ** 2 > COST:
         side -= 1
@@ -174,7 +184,7 @@ def _series(rng: np.random.Generator, which: Array) -> list[Raster]:
         values = _filled(values, clouded, days)
     timed = how != "filled" and rng.random() < 0.8
     time = np.datetime64(f"{int(rng.integers(2001, 2025))}-01-01", "ns") + (days * 86_400e9).astype("timedelta64[ns]")
-    finish = _finish(eye, rng)
+    finish = finish_of(eye, rng)
     items = []
     for one, gone in zip(values, clouded, strict=True):
         kept = ~gone if how == "missing" else np.ones(len(days), bool)
@@ -196,7 +206,7 @@ def _filled(values: Array, clouded: Array, days: Array) -> Array:
     return out
 
 
-def _finish(eye: Sensor, rng: np.random.Generator) -> partial[Raster]:
+def finish_of(eye: Sensor, rng: np.random.Generator) -> partial[Raster]:
     """What makes rasters of a task's reflectances, in the units that its reader would give."""
     kind = rng.random()
     picture = len(eye.centres) < 4 or eye.bands is not None  # three bands of eight bits are one for the eye
@@ -215,7 +225,7 @@ def _raster(values: Array, time: Array | None = None, *, eye: Sensor, units: str
     )  # fmt: skip
 
 
-def _classes(number: int) -> int:
+def classes_of(number: int) -> int:
     """How many classes a task has: 2 to 6, mostly 5."""
     return int(np.random.default_rng(31_000_003 + number).choice([2, 3, 4, 5, 6], p=[0.05, 0.1, 0.15, 0.55, 0.15]))
 
@@ -223,11 +233,11 @@ def _classes(number: int) -> int:
 @lru_cache(maxsize=4)
 def _task(number: int) -> list[Raster]:
     """A task's items, class by class. The last few tasks are kept, as entries come task by task."""
-    rng, which = np.random.default_rng(29_000_017 + number), np.repeat(np.arange(_classes(number)), ITEMS)
+    rng, which = np.random.default_rng(29_000_017 + number), np.repeat(np.arange(classes_of(number)), ITEMS)
     if rng.random() >= TEXTURES:
-        return _series(rng, which)
+        return draw_series(rng, which)
     eye = sensor(rng, most=6)
-    finish = _finish(eye, rng)
+    finish = finish_of(eye, rng)
     return [finish(picture) for picture in made_textures.task(eye, which, rng)]
 
 
@@ -239,7 +249,7 @@ def made(path: Path) -> Iterator[Entry]:
     """The same tasks on every machine; a task is a group. Nothing is read from the data folder."""
     for number in range(TASKS):
         group = f"task-{number}"
-        for place in range(_classes(number) * ITEMS):
+        for place in range(classes_of(number) * ITEMS):
             yield Entry(partial(_item, number, place), f"{group}/{place // ITEMS}", group, split_of(group))
 
 

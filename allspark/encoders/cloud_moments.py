@@ -1,0 +1,108 @@
+"""A linear road past the transformer of point clouds: a module, not a modality.
+
+Attention blocks that learn some classes need not carry how points lie, and examples of other classes are then told
+apart worse than by plain statistics of geometry. This module hands every group's own statistics on, in functions whose
+mean over the groups is a distribution over the cloud: of heights and distances from the axis, of local shapes.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+WAVES = 8  # cosines of height and of distance from the axis, the constant among them
+SIDES = 6  # cosines along the longer and the shorter horizontal axis, times as many of height
+PAIRS = 12  # cosines of the distances to other groups
+_SHAPES = 7  # linearity, planarity, sphericity, curvature, verticality, lift and size of a group
+_SHAPE_WAVES = 5
+_START = 0.05  # of the output's weights: about as loud as the transformer's features within one source's classes
+
+
+class CloudMoments(nn.Module):
+    """Per group: cosines of where it lies, of what its points' covariance says, and its features; one linear layer.
+
+    The eigenvalue features are those of Weinmann et al. (ISPRS Journal 105, 2015), the distances to other groups those
+    of the shape distribution D2 (Osada et al., ACM TOG 2002). Horizontal places are told along the cloud's own longer
+    and shorter axis, so nothing depends on how it is turned about the vertical. The layer starts at random, not at zero: a random projection already keeps what the
+    numbers say.
+
+    Args:
+        width: D.
+        features: F of the prepared points.
+        scalars: S of the prepared clouds.
+    """
+
+    def __init__(self, width: int, features: int, scalars: int) -> None:
+        super().__init__()
+        shapes = _SHAPES * (1 + _SHAPE_WAVES)
+        numbers = WAVES**2 + 2 * SIDES**2 + PAIRS + shapes + 2 * features + scalars
+        self.out = nn.Linear(numbers, width, bias=False)
+        nn.init.normal_(self.out.weight, std=_START)
+
+    def forward(self, points: Tensor, centres: Tensor, valid: Tensor, scale: Tensor) -> Tensor:
+        """Prepared groups -> what is added to their tokens.
+
+        Args:
+            points: (B, G, K, 3 + F): offsets in units of a usual group's radius, features.
+            centres: (B, G, 3) in units of the cloud's radius, z from the lowest point.
+            valid: (B, G) bool.
+            scale: (B, S).
+
+        Returns:
+            (B, G, D).
+        """
+        with torch.autocast(points.device.type, enabled=False):
+            numbers = group_numbers(points.float(), centres.float(), valid, scale.float())
+        out: Tensor = self.out(numbers)
+        return out
+
+
+def group_numbers(points: Tensor, centres: Tensor, valid: Tensor, scale: Tensor) -> Tensor:
+    """(B, G, K, 3 + F), (B, G, 3), (B, G), (B, S) -> (B, G, N) numbers of order one; gradients do not pass."""
+    points, centres = points.detach(), centres.detach()
+    offsets, features = points[..., :3], points[..., 3:]
+    spread = features.std(2, correction=0)
+    numbers = [_places(centres, valid), _distances(centres, valid), _shapes(offsets), features.mean(2), spread]
+    return torch.cat([*numbers, scale[:, None].expand(*centres.shape[:2], -1)], -1)
+
+
+def _cosines(values: Tensor, count: int, first: int = 0) -> Tensor:
+    """(…) from 0 to 1 -> (…, count) half waves."""
+    order = torch.arange(first, first + count, device=values.device)
+    return torch.cos(math.pi * order * values.clamp(0, 1)[..., None])
+
+
+def _places(centres: Tensor, valid: Tensor) -> Tensor:
+    """(B, G, 3), (B, G) -> (B, G, WAVES² + 2 SIDES²): products of cosines of height and of horizontal places."""
+    flat, height = centres[..., :2], centres[..., 2] / 2
+    weight = valid[..., None] / valid.sum(1).clamp(min=1)[:, None, None]
+    middle = (flat * weight).sum(1, keepdim=True)
+    about = flat - middle
+    _, axes = torch.linalg.eigh((about * weight).transpose(1, 2) @ about)  # the longer axis comes last
+    along = (about @ axes).abs()
+    waves = _cosines(height, WAVES)
+    parts = [waves[..., None] * _cosines(flat.norm(dim=-1), WAVES)[..., None, :]]
+    parts += [waves[..., :SIDES, None] * _cosines(along[..., k], SIDES)[..., None, :] for k in (0, 1)]
+    return torch.cat([part.flatten(2) for part in parts], -1)
+
+
+def _distances(centres: Tensor, valid: Tensor) -> Tensor:
+    """(B, G, 3), (B, G) -> (B, G, PAIRS): the mean over the other groups of the distances' cosines."""
+    waves = _cosines(torch.cdist(centres, centres) / 2, PAIRS, 1)  # (B, G, G, PAIRS)
+    weight = valid / valid.sum(1, keepdim=True).clamp(min=1)
+    return torch.einsum("bghp,bh->bgp", waves, weight.to(waves.dtype))
+
+
+def _shapes(offsets: Tensor) -> Tensor:
+    """(B, G, K, 3) -> (B, G, ·): eigenvalue features of a group's points, and their cosines."""
+    centred = offsets - offsets.mean(2, keepdim=True)
+    covariance = centred.transpose(2, 3) @ centred / offsets.shape[2]
+    values, axes = torch.linalg.eigh(covariance + 1e-6 * torch.eye(3, device=offsets.device))
+    low, middle, high = values.clamp(min=1e-6).unbind(-1)
+    total = low + middle + high
+    lift = (offsets[..., 2].amax(2) - offsets[..., 2].amin(2)) / 4
+    shapes = [(high - middle) / high, (middle - low) / high, low / high, 3 * low / total, axes[..., 2, 0].abs(), lift]
+    shapes = torch.stack([*shapes, total.sqrt() / 2], -1).clamp(0, 1)
+    return torch.cat([shapes, _cosines(shapes, _SHAPE_WAVES, 1).flatten(2)], -1)
