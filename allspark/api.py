@@ -19,6 +19,7 @@ from .fewshot import FewShot
 from .inputs import Bad
 from .model import AllSparkModel
 from .predictions import Prediction, check_labels, prediction_of
+from .presets import FEW_SHOT_LEVEL
 from .processor import AllSparkProcessor
 from .running import Kind, run_inputs, to_device
 from .vectors import LEVELS, check_level, item_vectors, level_vectors, levels_of, token_vectors
@@ -178,7 +179,7 @@ class AllSpark:
         *,
         examples: Mapping[str, Any] | FewShot | None = None,
         modality: str | None = None,
-        at: str = "language",
+        at: str = FEW_SHOT_LEVEL,
         by: str = "similarity",
         abstain_below: float | None = None,
         coverage: float | None = None,
@@ -191,7 +192,8 @@ class AllSpark:
             labels: the class names, in words.
             examples: label -> items of that class, or a ``FewShot`` made before.
             modality: which modality the inputs are; recognised where it is not given.
-            at: the level whose vectors few-shot classification compares, or several ("encoder+language").
+            at: the level whose vectors few-shot classification compares ("encoder", "bridge", "language"), or several
+                joined by "+".
             by: zero-shot by "similarity" to the labels' text vectors, or by the "likelihood" of their words.
             abstain_below: predictions whose best score is below it are marked ``abstained``.
             coverage: few-shot alone: abstain so that this share of items like the examples is answered
@@ -236,7 +238,7 @@ class AllSpark:
         *,
         modality: str | None = None,
         method: str = "auto",
-        at: str = "language",
+        at: str = FEW_SHOT_LEVEL,
         names: bool = False,
     ) -> FewShot:
         """Learn classes from labelled examples, without training.
@@ -245,7 +247,7 @@ class AllSpark:
             examples: label -> one item or a list of them.
             modality: which modality the items are; recognised where it is not given.
             method: see ``FewShot.fit``.
-            at: the level whose vectors are compared, or several ("encoder+language").
+            at: the level whose vectors are compared ("encoder", "bridge", "language"), or several joined by "+".
             names: the labels say what the classes are: their text vectors are mixed in, with the weight of least
                 held-out loss; from single examples only where the names tell them apart better than chance.
 

@@ -10,6 +10,9 @@ from typing import Any
 from .readers import UnreadableFileError
 
 WEIGHTS = Path(__file__).parent / "weights"
+# what few-shot classifiers compare unless told otherwise: better in the mean over held-back groups than either level
+# (recipes/allspark-base/LOG.md, 2026-11-22)
+FEW_SHOT_LEVEL = "encoder+language"
 
 
 class WeightsNotFoundError(FileNotFoundError):

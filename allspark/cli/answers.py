@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..presets import FEW_SHOT_LEVEL
 from . import options as opt
 from .inputs import Input, read_chunks, read_examples
 from .output import emit_json, emit_table, say, sentence
@@ -54,7 +55,7 @@ def classify(
     labels: opt.Labels = None,
     examples: opt.Examples = None,
     model: opt.Model = "allspark-base",
-    at: opt.At = "language",
+    at: opt.At = FEW_SHOT_LEVEL,
     abstain_below: Annotated[
         float | None, typer.Option(help="Give no label where the best score is below this.", min=0, max=1)
     ] = None,

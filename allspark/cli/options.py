@@ -26,7 +26,9 @@ Examples = Annotated[
         "--examples", "-e", help="Labelled examples: a folder with one sub-folder per class, or a manifest with labels."
     ),
 ]
-At = Annotated[str, typer.Option("--at", help="Where features are taken: encoder, bridge or language.")]
+At = Annotated[
+    str, typer.Option("--at", help="Where features are taken: encoder, bridge, language, or several: encoder+language.")
+]
 Units = Annotated[str | None, typer.Option("--units", help="Units of a raster that does not name them: db, dn, …")]
 Bands = Annotated[str | None, typer.Option("--bands", help="Band names in the file's order, separated by commas.")]
 Wavelengths = Annotated[

@@ -1,8 +1,9 @@
-"""A linear road past the transformer of point clouds: a module, not a modality.
+"""What the road of point clouds (``road.py``) reads of every group: a module, not a modality.
 
-Attention blocks that learn some classes need not carry how points lie, and examples of other classes are then told
-apart worse than by plain statistics of geometry. This module hands every group's own statistics on, in functions whose
-mean over the groups is a distribution over the cloud: of heights and distances from the axis, of local shapes.
+Numbers whose mean over the groups is a distribution over the cloud: cosines of where a group lies, of its distances to
+the others, of what its points' covariance says, and its features. The eigenvalue features are those of Weinmann et al.
+(ISPRS Journal 105, 2015), the distances those of the shape distribution D2 (Osada et al., ACM TOG 2002). Horizontal
+places are told along the cloud's own longer and shorter axis: nothing depends on how it is turned about the vertical.
 """
 
 from __future__ import annotations
@@ -10,58 +11,39 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 WAVES = 8  # cosines of height and of distance from the axis, the constant among them
 SIDES = 6  # cosines along the longer and the shorter horizontal axis, times as many of height
 PAIRS = 12  # cosines of the distances to other groups
 _SHAPES = 7  # linearity, planarity, sphericity, curvature, verticality, lift and size of a group
 _SHAPE_WAVES = 5
-_START = 0.05  # of the output's weights: about as loud as the transformer's features within one source's classes
 
 
-class CloudMoments(nn.Module):
-    """Per group: cosines of where it lies, of what its points' covariance says, and its features; one linear layer.
-
-    The eigenvalue features are those of Weinmann et al. (ISPRS Journal 105, 2015), the distances to other groups those
-    of the shape distribution D2 (Osada et al., ACM TOG 2002). Horizontal places are told along the cloud's own longer
-    and shorter axis, so nothing depends on how it is turned about the vertical. The layer starts at random, not at zero: a random projection already keeps what the
-    numbers say.
-
-    Args:
-        width: D.
-        features: F of the prepared points.
-        scalars: S of the prepared clouds.
-    """
-
-    def __init__(self, width: int, features: int, scalars: int) -> None:
-        super().__init__()
-        shapes = _SHAPES * (1 + _SHAPE_WAVES)
-        numbers = WAVES**2 + 2 * SIDES**2 + PAIRS + shapes + 2 * features + scalars
-        self.out = nn.Linear(numbers, width, bias=False)
-        nn.init.normal_(self.out.weight, std=_START)
-
-    def forward(self, points: Tensor, centres: Tensor, valid: Tensor, scale: Tensor) -> Tensor:
-        """Prepared groups -> what is added to their tokens.
-
-        Args:
-            points: (B, G, K, 3 + F): offsets in units of a usual group's radius, features.
-            centres: (B, G, 3) in units of the cloud's radius, z from the lowest point.
-            valid: (B, G) bool.
-            scale: (B, S).
-
-        Returns:
-            (B, G, D).
-        """
-        with torch.autocast(points.device.type, enabled=False):
-            numbers = group_numbers(points.float(), centres.float(), valid, scale.float())
-        out: Tensor = self.out(numbers)
-        return out
+def count(features: int, scalars: int) -> int:
+    """How many numbers a group has, of F features and S scalars."""
+    return WAVES**2 + 2 * SIDES**2 + PAIRS + _SHAPES * (1 + _SHAPE_WAVES) + 2 * features + scalars
 
 
 def group_numbers(points: Tensor, centres: Tensor, valid: Tensor, scale: Tensor) -> Tensor:
-    """(B, G, K, 3 + F), (B, G, 3), (B, G), (B, S) -> (B, G, N) numbers of order one; gradients do not pass."""
-    points, centres = points.detach(), centres.detach()
+    """Prepared groups -> their numbers, of order one; gradients do not pass.
+
+    Args:
+        points: (B, G, K, 3 + F): offsets in units of a usual group's radius, features.
+        centres: (B, G, 3) in units of the cloud's radius, z from the lowest point.
+        valid: (B, G) bool.
+        scale: (B, S).
+
+    Returns:
+        (B, G, N) float32, 0 where a group is not valid.
+    """
+    points, centres, scale = points.detach().float(), centres.detach().float(), scale.detach().float()
+    with torch.autocast(points.device.type, enabled=False):
+        numbers = _numbers(points, centres, valid, scale)
+    return numbers * valid[..., None]
+
+
+def _numbers(points: Tensor, centres: Tensor, valid: Tensor, scale: Tensor) -> Tensor:
     offsets, features = points[..., :3], points[..., 3:]
     spread = features.std(2, correction=0)
     numbers = [_places(centres, valid), _distances(centres, valid), _shapes(offsets), features.mean(2), spread]
@@ -103,6 +85,6 @@ def _shapes(offsets: Tensor) -> Tensor:
     low, middle, high = values.clamp(min=1e-6).unbind(-1)
     total = low + middle + high
     lift = (offsets[..., 2].amax(2) - offsets[..., 2].amin(2)) / 4
-    shapes = [(high - middle) / high, (middle - low) / high, low / high, 3 * low / total, axes[..., 2, 0].abs(), lift]
-    shapes = torch.stack([*shapes, total.sqrt() / 2], -1).clamp(0, 1)
+    each = [(high - middle) / high, (middle - low) / high, low / high, 3 * low / total, axes[..., 2, 0].abs(), lift]
+    shapes = torch.stack([*each, total.sqrt() / 2], -1).clamp(0, 1)
     return torch.cat([shapes, _cosines(shapes, _SHAPE_WAVES, 1).flatten(2)], -1)

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .road import map_numbers
+
 # (blocks, kernel, stride, expansion, channels) of the seven stages: table 1 of the paper
 STAGES = (
     (1, 3, 1, 1, 16),
@@ -116,18 +118,20 @@ class LiteFeatures(nn.Module):
                 fan = module.kernel_size[0] * module.kernel_size[1] * module.out_channels // module.groups
                 nn.init.normal_(module.weight, std=(2.0 / fan) ** 0.5)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, S, S) -> the maps at strides 16 and 32, (B, 112, S / 16, S / 16) and (B, 320, S / 32, S / 32)."""
-        x = F.relu6(self.bn1(self.conv_stem(x)), inplace=True)
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(B, 3, S, S) -> the maps of the stem and the first five stages, strides 2 to 16, and the last one's at 32."""
+        maps = [F.relu6(self.bn1(self.conv_stem(x)), inplace=True)]
         for stage in self.blocks[: FINE + 1]:
-            x = stage(x)
-        return x, self.blocks[FINE + 1 :](x)
+            maps.append(stage(maps[-1]))
+        return [*maps, self.blocks[FINE + 1 :](maps[-1])]
 
 
 class LiteTower(nn.Module):
     """EfficientNet-Lite0 without its head: its maps at strides 16 and 32 on one grid, 112 and 320 channels."""
 
     channels = STAGES[FINE][-1] + STAGES[-1][-1]
+    # the pixels and all maps of stride 8 and less have means and spreads in a cell, those of stride 16 means
+    numbers = 2 * (3 + STEM + sum(stage[-1] for stage in STAGES[:3])) + sum(stage[-1] for stage in STAGES[3 : FINE + 1])
 
     def __init__(self) -> None:
         super().__init__()
@@ -135,11 +139,24 @@ class LiteTower(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, 3, S, S) -> (B, 432, S / 16, S / 16)."""
+        return self.read(pixels)[0]
+
+    def read(self, pixels: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """The map, and with ``valid`` (B, S, S) what stands in all finer maps under its cells (``road.map_numbers``).
+
+        Returns:
+            (B, 432, S / 16, S / 16), and (B, (S / 16)², ``numbers``) or None.
+        """
         pixels = pixels.contiguous(memory_format=torch.channels_last)
+        size = len(pixels)
         if pixels.device.type == "cpu" and not self.training and not torch.is_grad_enabled():
-            maps = [self.net(part) for part in pixels.split(CACHED)]
-            fine, coarse = (torch.cat(parts) for parts in zip(*maps, strict=True))
-        else:
-            fine, coarse = self.net(pixels)
-        coarse = F.interpolate(coarse, fine.shape[-2:], mode="bilinear", align_corners=False)
-        return torch.cat([fine, coarse], dim=1)
+            size = CACHED
+        found, numbers = [], []
+        for k in range(0, len(pixels), size):
+            *maps, coarse = self.net(pixels[k : k + size])
+            grid = (maps[-1].shape[2], maps[-1].shape[3])
+            coarse = F.interpolate(coarse, grid, mode="bilinear", align_corners=False)
+            found.append(torch.cat([maps[-1], coarse], dim=1))
+            if valid is not None:
+                numbers.append(map_numbers([pixels[k : k + size], *maps], valid[k : k + size], grid))
+        return torch.cat(found), torch.cat(numbers) if numbers else None

@@ -17,9 +17,10 @@ from torch import Tensor, nn
 
 from ..items import PointCloud
 from ..modality import Modality, register
+from . import cloud_moments
 from ._augment import cloud
 from .base import Encoder, Tokens
-from .cloud_moments import CloudMoments
+from .road import Road
 from .vit import Transformer
 
 # "classification" is left out on purpose: it is what people ask for, and files often carry the answer.
@@ -240,7 +241,7 @@ class PointCloudEncoder(Encoder):
     Args:
         width: D.  depth, heads: of the transformer.  hidden: width of the mini-PointNet's two halves.
         drop_path: stochastic depth at the last block.
-        moments: is there a linear road past the transformer (``cloud_moments.py``)?
+        moments: is there a linear road past the transformer (``road.py``, ``cloud_moments.py``)?
     """
 
     def __init__(
@@ -265,7 +266,7 @@ class PointCloudEncoder(Encoder):
         self.position = nn.Sequential(nn.Linear(3, hidden), nn.GELU(), nn.Linear(hidden, width))
         self.cloud = nn.Sequential(nn.Linear(SCALARS, hidden), nn.GELU(), nn.Linear(hidden, width))
         self.blocks = Transformer(width, depth, heads, drop_path=drop_path)
-        self.moments = CloudMoments(width, POINT - 3, SCALARS) if moments else None
+        self.moments = Road(cloud_moments.count(POINT - 3, SCALARS), width) if moments else None
 
     def forward(self, points: Tensor, centres: Tensor, valid: Tensor, scale: Tensor) -> Tokens:  # type: ignore[override]
         """(B, G, K, 3 + F), (B, G, 3), (B, G), (B, S) -> Tokens (B, 1 + G, D); the cloud's own token comes first."""
@@ -277,22 +278,18 @@ class PointCloudEncoder(Encoder):
         mask = F.pad(valid, (1, 0), value=True)
         features = self.blocks(tokens, mask)
         if self.moments is not None:
-            features = features + self.road(points, centres, valid, scale)[0]
+            # all of it goes to the cloud's own token, so the mean over the tokens has it and single groups stay as told
+            # apart as they are: what holds of a whole cloud says nothing of its points
+            road = self.moments(self.road_numbers(points, centres, valid, scale)[0]) * mask.sum(1)[:, None, None]
+            features = torch.cat([features[:, :1] + road, features[:, 1:]], 1)
         return Tokens(features, mask)
 
-    def road(self, points: Tensor, centres: Tensor, valid: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-        """What ``moments`` adds to the tokens of one collated batch: (B, 1 + G, D), and their mask.
-
-        The cloud's own token gets the mean over the real groups.
-
-        Raises:
-            ValueError: the encoder was made without moments.
-        """
-        if self.moments is None:
-            raise ValueError("the encoder has no moments; make it with moments=True")
-        groups = self.moments(points, centres, valid, scale) * valid[..., None]  # (B, G, D)
+    @staticmethod
+    def road_numbers(points: Tensor, centres: Tensor, valid: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+        """What ``moments`` reads of one collated batch: (B, 1, ·) means over the real groups, and a mask of ones."""
+        groups = cloud_moments.group_numbers(points, centres, valid, scale)
         mean = groups.sum(1, keepdim=True) / valid.sum(1).clamp(min=1)[:, None, None]
-        return torch.cat([mean, groups], 1), F.pad(valid, (1, 0), value=True)
+        return mean, torch.ones(mean.shape[:2], dtype=torch.bool, device=mean.device)
 
 
 def recognises(item: Any) -> bool:

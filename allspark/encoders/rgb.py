@@ -17,6 +17,7 @@ from ..modality import Modality, register
 from ._augment import picture
 from .base import Encoder, Tokens
 from .pixels import crop_around_valid, is_display, need_valid, on_grid, one_date, resize
+from .road import Road
 from .towers import PATCHES, ForeignTower, LiteTower, build_tower, load_weights, split_tower, tower_input
 from .vit import PatchTransformer, token_mask
 
@@ -81,6 +82,11 @@ class RgbEncoder(Encoder):
         drop_path: stochastic depth at the last of them.
         freeze_norm: keep the tower's batch norms on their running statistics in training too; wanted for fine-tuning
             with batches of fewer than about 16 pictures.
+        moments: is there a linear road past the transformer (``road.py``), from the pixels and the finer maps of our
+            own tower? Other towers have none in any case.
+
+    Raises:
+        ValueError: no width for the tower "vit".
     """
 
     def __init__(
@@ -92,6 +98,7 @@ class RgbEncoder(Encoder):
         mlp_ratio: float = 4.0,
         drop_path: float = 0.0,
         freeze_norm: bool = False,
+        moments: bool = False,
     ) -> None:
         super().__init__()
         name, _ = split_tower(tower)
@@ -112,6 +119,9 @@ class RgbEncoder(Encoder):
             else PatchTransformer(channels, self.width, depth, heads, patch, mlp_ratio=mlp_ratio, drop_path=drop_path)
         )
 
+        ours = isinstance(self.tower, LiteTower) and self.head is not None
+        self.moments = Road(LiteTower.numbers, self.width) if moments and ours else None
+
     def train(self, mode: bool = True) -> RgbEncoder:
         """As ``nn.Module.train``; batch norms stay in evaluation mode where ``freeze_norm`` says so."""
         super().train(mode)
@@ -124,13 +134,31 @@ class RgbEncoder(Encoder):
     def forward(self, pixels: Tensor, valid: Tensor) -> Tokens:  # type: ignore[override]
         """(B, 3, S, S) and (B, S, S) bool -> (B, N, D) on a grid; S a multiple of 16 for the towers of our own."""
         x = torch.where(valid[:, None], pixels, 0)  # an invalid pixel is the mean colour, whatever stood there
-        if self.tower is not None:
+        numbers = None
+        if isinstance(self.tower, LiteTower):
+            x, numbers = self.tower.read(x, None if self.moments is None else valid)
+        elif self.tower is not None:
             x = self.tower(x)
         if self.head is not None:
-            return Tokens(*self.head(x, valid))
+            features, mask, grid = self.head(x, valid)
+            if self.moments is not None:
+                features = features + self.moments(numbers)
+            return Tokens(features, mask, grid)
         grid = (x.shape[2], x.shape[3])
         mask = token_mask(valid, grid)
         return Tokens(x.flatten(2).transpose(1, 2) * mask[..., None].to(x.dtype), mask, grid)
+
+    def road_numbers(self, pixels: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """What ``moments`` reads of one collated batch: (B, N, ·), and the tokens' mask (B, N).
+
+        Raises:
+            ValueError: the tower is not our own.
+        """
+        if not isinstance(self.tower, LiteTower):
+            raise ValueError("only the tower efficientnet_lite0 has maps that a road can read")
+        x, numbers = self.tower.read(torch.where(valid[:, None], pixels, 0), valid)
+        assert numbers is not None
+        return numbers, token_mask(valid, (x.shape[2], x.shape[3]))
 
 
 def load_tower(encoder: RgbEncoder, tower: str, checkpoint: str) -> None:
@@ -180,6 +208,7 @@ register(
             "mlp_ratio": 4.0,
             "drop_path": 0.0,
             "freeze_norm": False,
+            "moments": True,
         },
         input_for=input_for,
         pretrained=pretrained,

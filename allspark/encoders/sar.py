@@ -18,7 +18,8 @@ from ..modality import Modality, register
 from ._augment import radar
 from .base import Encoder, Tokens
 from .pixels import SAR_UNITS, crop_around_valid, need_valid, on_grid, one_date, resize
-from .vit import PatchTransformer
+from .road import Road, map_numbers
+from .vit import PatchTransformer, token_mask
 
 PLANES = (*POLARISATIONS, "unknown")  # the last one: a chip that does not say its polarisation
 _FLOOR = -50.0  # dB: below the noise of any sensor; for amplitudes of unknown scale, below the chip's brightest pixel
@@ -131,6 +132,7 @@ class SarEncoder(Encoder):
         stem: channels of the first three convolutions; the fourth has D.
         mlp_ratio: hidden width of the MLPs over D.
         drop_path: stochastic depth at the last block.
+        moments: is there a linear road past the transformer (``road.py``), from the pixels and the convolutions' maps?
     """
 
     def __init__(
@@ -141,6 +143,7 @@ class SarEncoder(Encoder):
         stem: Sequence[int] = (32, 64, 128),
         mlp_ratio: float = 4.0,
         drop_path: float = 0.0,
+        moments: bool = False,
     ) -> None:
         super().__init__()
         self.width = width
@@ -151,6 +154,7 @@ class SarEncoder(Encoder):
         )
         self.norms = nn.ModuleList(nn.GroupNorm(8, b) for b in channels[1:])
         self.transformer = PatchTransformer(width, width, depth, heads, mlp_ratio=mlp_ratio, drop_path=drop_path)
+        self.moments = Road(2 * sum(channels[:-1]) + width, width) if moments else None
 
     def forward(  # type: ignore[override]
         self, pixels: Tensor, valid: Tensor, polarisations: Tensor
@@ -165,14 +169,28 @@ class SarEncoder(Encoder):
         Returns:
             (B, (S / 16)², D), a token real where a quarter of its pixels are valid.
         """
+        maps = self._maps(pixels, valid, polarisations)
+        features, mask, grid = self.transformer(maps[-1], valid)
+        if self.moments is not None:
+            features = features + self.moments(map_numbers(maps, valid, grid))
+        return Tokens(features, mask, grid)
+
+    def _maps(self, pixels: Tensor, valid: Tensor, polarisations: Tensor) -> list[Tensor]:
+        """The standardised pixels and every convolution's map."""
         read = valid[:, None] & polarisations[..., None, None]
         x = torch.where(read, pixels, 0)
         # A sum over the planes present, kept at one scale however many there are.
         x = x * polarisations.sum(1).clamp(min=1).rsqrt().to(x.dtype)[:, None, None, None]
-        x = x.contiguous(memory_format=torch.channels_last)
+        maps = [x.contiguous(memory_format=torch.channels_last)]
         for convolution, norm in zip(self.convolutions, self.norms):
-            x = nn.functional.silu(norm(convolution(x)))
-        return Tokens(*self.transformer(x, valid))
+            maps.append(nn.functional.silu(norm(convolution(maps[-1]))))
+        return maps
+
+    def road_numbers(self, pixels: Tensor, valid: Tensor, polarisations: Tensor) -> tuple[Tensor, Tensor]:
+        """What ``moments`` reads of one collated batch: (B, N, ·), and the tokens' mask (B, N)."""
+        maps = self._maps(pixels, valid, polarisations)
+        grid = (maps[-1].shape[2], maps[-1].shape[3])
+        return map_numbers(maps, valid, grid), token_mask(valid, grid)
 
 
 register(
@@ -184,7 +202,8 @@ register(
         prompt="A synthetic aperture radar picture, backscatter in decibels:",
         recognises=recognises,
         input={"size": 128, "mean": [-12.0, -19.0, -12.0, -19.0], "std": [5.5, 6.0, 5.5, 6.0]},
-        config={"width": 192, "depth": 4, "heads": 3, "stem": [32, 64, 128], "mlp_ratio": 4.0, "drop_path": 0.0},
+        config={"width": 192, "depth": 4, "heads": 3, "stem": [32, 64, 128], "mlp_ratio": 4.0, "drop_path": 0.0,
+                "moments": True},
         augment=radar,
         numbers=own_numbers,
     )

@@ -20,6 +20,7 @@ from ..items import Trajectory
 from ..modality import Modality, pad, register
 from ._augment import track
 from .base import Encoder, Tokens
+from .road import Road
 from .vit import Transformer, positions_1d
 
 OCTAVES = 4  # of longitude and latitude: periods of 360° to 45°
@@ -27,6 +28,10 @@ STEP = 20 + 4 * OCTAVES + 1 + 6  # numbers per step
 SUMMARY = 38  # numbers per trajectory
 _FLOOR = 1e-2  # of logarithms
 _PLACES = 8  # of a way's own numbers
+_BENT = (3, 4, 5, 8, 9, 10, 11)  # of a step: speed, its maximum and spread, turns, accelerations, straightness
+_WAVES = 6  # cosines of each of these
+_LOW, _HIGH = -1.0, 1.5  # between which they lie, mostly
+ROAD = STEP + len(_BENT) * _WAVES + SUMMARY  # numbers per token that the road reads
 _STOPPED = 0.5  # m/s: slower than this a person or a vehicle stands
 _TURN = np.deg2rad(20.0)  # a change of heading worth counting
 _QUANTILES = (5, 25, 50, 75, 95)
@@ -246,24 +251,47 @@ class TrajectoryEncoder(Encoder):
     """Input MLP + sinusoidal places + transformer, with a token of the whole way first.
 
     Args:
-        width: D, even.  depth, heads: of the transformer.
+        width: D, even.  depth, heads: of the transformer.  drop_path: stochastic depth at the last block.
+        moments: is there a linear road past the transformer (``road.py``)?
     """
 
-    def __init__(self, width: int = 128, depth: int = 4, heads: int = 4, drop_path: float = 0.0):
+    def __init__(
+        self, width: int = 128, depth: int = 4, heads: int = 4, drop_path: float = 0.0, moments: bool = False
+    ) -> None:
         super().__init__()
         self.width = width
         self.step = nn.Sequential(nn.Linear(STEP, width), nn.GELU(), nn.Linear(width, width))
         self.whole = nn.Sequential(nn.Linear(SUMMARY, width), nn.GELU(), nn.Linear(width, width))
         self.blocks = Transformer(width, depth, heads, drop_path=drop_path)
+        self.moments = Road(ROAD, width) if moments else None
 
     def forward(self, steps: Tensor, summary: Tensor, mask: Tensor) -> Tokens:  # type: ignore[override]
         """(B, M, F), (B, S), (B, M) -> Tokens (B, 1 + M, D)."""
+        road = None if self.moments is None else self.moments(self.road_numbers(steps, summary, mask)[0])
         tokens = self.step(steps)
         places = torch.arange(steps.shape[1], device=steps.device)
         tokens = tokens + positions_1d(places, self.width).to(tokens.dtype)
         tokens = torch.cat([self.whole(summary)[:, None].to(tokens.dtype), tokens], 1)
         mask = F.pad(mask, (1, 0), value=True)
-        return Tokens(self.blocks(tokens, mask), mask)
+        features = self.blocks(tokens, mask)
+        return Tokens(features if road is None else features + road, mask)
+
+    @staticmethod
+    def road_numbers(steps: Tensor, summary: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """What ``moments`` reads of one collated batch: (B, 1 + M, ROAD), and the tokens' mask.
+
+        Each step's numbers, cosines whose mean over the steps is a distribution, and the statistics of the whole way;
+        the token of the whole way has the steps' means.
+        """
+        steps, summary = steps.detach().float(), summary.detach().float()
+        place = ((steps[..., _BENT] - _LOW) / (_HIGH - _LOW)).clamp(0, 1)
+        order = torch.arange(1, _WAVES + 1, device=steps.device)
+        waves = torch.cos(torch.pi * order * place[..., None]).flatten(2)
+        each = torch.cat([steps, waves], -1) * mask[..., None]
+        mean = each.sum(1, keepdim=True) / mask.sum(1).clamp(min=1)[:, None, None]
+        each = torch.cat([mean, each], 1)
+        numbers = torch.cat([each, summary[:, None].expand(-1, each.shape[1], -1)], -1)
+        return numbers, F.pad(mask, (1, 0), value=True)
 
 
 def recognises(item: Any) -> bool:
@@ -282,7 +310,7 @@ register(
         collate=collate,
         spread=spread,
         input={"fixes": 256},
-        config={"width": 128, "depth": 4, "heads": 4, "drop_path": 0.0},
+        config={"width": 128, "depth": 4, "heads": 4, "drop_path": 0.0, "moments": True},
         augment=track,
         numbers=own_numbers,
     )

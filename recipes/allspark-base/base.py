@@ -2,7 +2,7 @@
 
     python recipes/allspark-base/base.py --data DIR --teacher DIR [--warm DIR] [--out runs/base]
 
-Minutes are of training alone: about 240 in all, of which two run side by side with ``--jobs 2``, one thread each.
+Minutes are of training alone: about 275 in all, of which two run side by side with ``--jobs 2``, one thread each.
 Reading, the teacher's vectors, calibration and the league come on top.
 
 A bigger sibling is the same command with other parts (docs/scale-up.md); stage 1, and stage 4, which teaches a small
@@ -22,17 +22,20 @@ from pathlib import Path
 
 from siblings import Parts
 
-from allspark import modality as modalities
-
 HERE = Path(__file__).parent
 ENCODER_MINUTES = {
     "rgb": 40, "point_cloud": 38, "sar": 22, "multispectral": 8, "hyperspectral": 12, "trajectory": 14, "graph": 16,
     "table": 24,
 }  # fmt: skip
-MOMENTS_STEPS = 8000  # of encoders that have a road past their transformer: about 4 minutes
+# of encoders that have a road past their transformer: steps, and the share of them in which the road has to do alone
+# (LOG.md, 2026-11-22); seconds, but 10 minutes for hyperspectral and 4 for multispectral roads: they learn what to read
+ROADS = {
+    "multispectral": (8000, 0.0), "hyperspectral": (6000, 0.0), "point_cloud": (6000, 0.0), "trajectory": (2500, 0.3),
+    "rgb": (500, 0.3), "sar": (500, 0.3),
+}  # fmt: skip
 PLAIN = ("multispectral", "trajectory")  # encoders that statistics cost more than they bring (LOG.md, third run)
 LANGUAGE_MINUTES = 16
-BRIDGE_MINUTES = 3.0
+BRIDGE_MINUTES = 6.0
 WORDS_MINUTES = 20
 
 
@@ -83,13 +86,15 @@ def main() -> None:
 
     def encoder(modality: str) -> None:
         minutes = ENCODER_MINUTES[modality] * share
-        road = "moments" in modalities.get(modality).config  # then it learns the made tasks, and the rest does not
+        road = modality in ROADS and not (modality == "rgb" and parts.rgb)  # another tower has no maps that we know
+        # a road learns the made tasks, and the rest does not
         off = [*(("--keep", 0) if modality in PLAIN else ()), *(("--tasks", 0) if road else ())]
         call("encoder_stage.py", "--data", options.data, "--out", out, "--only", modality, "--minutes", minutes, *more,
              *off)  # fmt: skip
         if road:
-            steps = ("--steps", max(1, round(MOMENTS_STEPS * share)), "--modality", modality)
-            call("moments_stage.py", "--data", options.data, "--out", out, *steps, *threads)
+            steps, alone = ROADS[modality]
+            how = ("--steps", max(1, round(steps * share)), "--alone", alone, "--modality", modality)
+            call("moments_stage.py", "--data", options.data, "--out", out, *how, *threads)
 
     def bridge(modality: str) -> None:
         call("bridge_stage.py", "--out", out, "--only", modality, "--minutes", BRIDGE_MINUTES * share, *threads)

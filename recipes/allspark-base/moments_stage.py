@@ -1,9 +1,11 @@
-"""Between stages 2 and 3: the linear road of an encoder (``encoders/moments.py``) learns from small tasks.
+"""Between stages 2 and 3: the road of an encoder past its transformer (``encoders/moments.py``, ``encoders/road.py``)
+learns from small tasks.
 
 The rest of the encoder stands still, so nothing that it knows is lost, and as its part of every item's vector is made
-once, a step costs a twentieth of one of stage 2. Each step draws a task: a made one (sources of task "episodes"), or
-a dozen items of each class of a training source. Ridge regression is solved on a part of the items, cross-entropy taken
-on the others (R2D2, Bertinetto et al., ICLR 2019), so that examples of *any* classes can be told apart linearly.
+once, a step costs a twentieth of one of stage 2, and next to nothing where what the road reads does not learn either.
+Each step draws a task: a made one (sources of task "episodes"), or a dozen items of each of some classes of a training
+source. Ridge regression is solved on a part of the items, cross-entropy taken on the others (R2D2, Bertinetto et al.,
+ICLR 2019), so that examples of *any* classes can be told apart linearly.
 
     python recipes/allspark-base/moments_stage.py --data DIR --out runs/base
 """
@@ -29,10 +31,12 @@ from training import autocast, rate
 from allspark import modality as modalities
 from allspark.bridges import masked_mean
 from allspark.encoders.base import Encoder
+from allspark.encoders.road import Road
 from allspark.evaluate.sources import SOURCES
 
 SHOTS = (1, 3, 5, 5)
 ITEMS = 12  # of a class of a labelled source in one task
+CLASSES = 10  # of a labelled source in one task, at most
 LOG_EVERY = 200
 PREFIX = "model.encoder."
 Tasks = list[list[list[int]]]  # task -> class -> rows
@@ -66,23 +70,35 @@ def made_tasks(labels: list[str]) -> Tasks:
     return [list(classes.values()) for classes in rows.values()]
 
 
-def still(encoder: Encoder, source: Packed, collate: Any) -> Tensor:
-    """(N, D) what the encoder says without its moments; items of a task are alike and go together."""
+def still(encoder: Encoder, source: Packed, collate: Any) -> tuple[Tensor, Tensor | None]:
+    """What does not learn of every item: (N, D) the encoder's answer without its road, and (N, 2, K) what a linear road
+    reads, as the mean and the mean square over an item's tokens (None for a road that learns what to read).
+
+    Items of a task are alike and go together.
+    """
     keys = [label.split("/")[0] if "/" in label else str(row // 50) for row, label in enumerate(source.labels)]
     cuts = [0, *(i for i in range(1, len(keys)) if keys[i] != keys[i - 1]), len(keys)]
-    moments, encoder.moments, found = encoder.moments, None, []
+    moments, encoder.moments, found, numbers = encoder.moments, None, [], []
     with torch.inference_mode(), autocast():
         for begin, end in pairwise(cuts):
-            tokens = encoder(**collate(full(source.samples[begin:end])))
+            batch = collate(full(source.samples[begin:end]))
+            tokens = encoder(**batch)
             found.append(masked_mean(tokens.features, tokens.mask).float())
+            if isinstance(moments, Road):
+                read, mask = encoder.road_numbers(**batch)
+                numbers.append(torch.stack([masked_mean(read, mask), masked_mean(read.square(), mask)], 1))
     encoder.moments = moments
-    return torch.cat(found).clone()
+    return torch.cat(found).clone(), torch.cat(numbers).clone() if numbers else None
 
 
 def train(encoder: Encoder, sources: list[Packed], options: argparse.Namespace) -> None:
     """So many steps; prints the accuracy on the tasks' other items."""
     collate = modalities.get(options.modality).collate
-    rest = {source.source: still(encoder, source, collate) for source in sources}
+    rest, numbers = {}, {}
+    for source in sources:
+        rest[source.source], numbers[source.source] = still(encoder, source, collate)
+    if isinstance(encoder.moments, Road):
+        encoder.moments.fit(*torch.stack([read.mean(0) for read in numbers.values()]).mean(0))  # every source alike
     tasks = {s.source: made_tasks(s.labels) for s in sources if SOURCES[s.source].task == "episodes"}
     by_class: dict[str, dict[str, list[int]]] = {s.source: defaultdict(list) for s in sources if s.source not in tasks}
     for source in sources:
@@ -97,13 +113,21 @@ def train(encoder: Encoder, sources: list[Packed], options: argparse.Namespace) 
     def whole(count: int) -> int:
         return int(torch.randint(count, (), generator=random))
 
+    def road(source: Packed, picks: list[int]) -> Tensor:
+        read = numbers[source.source]
+        if read is not None:
+            return encoder.moments(read[picks, 0])
+        return masked_mean(*encoder.road(**collate(full([source.samples[i] for i in picks]))))
+
     right = 0.0
     for step in range(1, options.steps + 1):
-        labelled = bool(by_class) and float(torch.rand((), generator=random)) < options.labelled
+        labelled = not tasks or (bool(by_class) and float(torch.rand((), generator=random)) < options.labelled)
         chosen = [s for s in sources if s.source in (by_class if labelled else tasks)]
         source = chosen[whole(len(chosen))]
         if labelled:
-            rows = [[c[whole(len(c))] for _ in range(ITEMS)] for c in by_class[source.source].values()]
+            classes = list(by_class[source.source].values())
+            classes = [classes[k] for k in torch.randperm(len(classes), generator=random)[:CLASSES]]
+            rows = [[c[whole(len(c))] for _ in range(ITEMS)] for c in classes]
         else:
             rows = tasks[source.source][whole(len(tasks[source.source]))]
         shots = SHOTS[whole(len(SHOTS))]
@@ -111,8 +135,9 @@ def train(encoder: Encoder, sources: list[Packed], options: argparse.Namespace) 
         picks = [i for c in rows for i in c[:shots]] + [i for c in rows for i in c[shots:]]
         halves = [[k for k, c in enumerate(rows) for _ in c[part]] for part in (slice(shots), slice(shots, None))]
         labels = torch.tensor(halves[0] + halves[1])
-        batch = collate(full([source.samples[i] for i in picks]))
-        vectors = rest[source.source][picks] + masked_mean(*encoder.road(**batch))
+        vectors = road(source, picks)
+        if float(torch.rand((), generator=random)) >= options.alone:
+            vectors = vectors + rest[source.source][picks]
         known = len(rows) * shots
         scores = ridge(vectors[:known], labels[:known], vectors[known:])
         loss = F.cross_entropy(scores, labels[known:])
@@ -136,6 +161,7 @@ def main() -> None:
     parser.add_argument("--modality", default="multispectral")
     parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--labelled", type=float, default=0.3, help="share of tasks from labelled sources")
+    parser.add_argument("--alone", type=float, default=0.0, help="share of steps in which the road has to do alone")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from allspark.encoders.point_cloud import FEATURES, PointCloudEncoder, farthest_points, prepare, spread, thin
+from allspark.encoders.cloud_moments import group_numbers
+from allspark.encoders.point_cloud import FEATURES, SCALARS, PointCloudEncoder, farthest_points, prepare, spread, thin
 from allspark.items import PointCloud
 
 
@@ -101,28 +102,20 @@ def test_padded_groups_do_not_count():
 
 
 def test_the_road_past_the_transformer_does_not_know_how_a_cloud_is_turned_and_masks_padding():
-    torch.manual_seed(0)
-    encoder = PointCloudEncoder(width=24, depth=1, heads=2, hidden=16, moments=True).eval()
     item = np.random.default_rng(0).normal(0, 1, (300, 3)) * [6, 2, 3]
     turn = np.array([[np.cos(1.1), -np.sin(1.1), 0], [np.sin(1.1), np.cos(1.1), 0], [0, 0, 1]])
 
     def road(xyz: np.ndarray) -> torch.Tensor:
         batch = {key: value[None] for key, value in prepare(PointCloud(xyz)).items()}
-        features, mask = encoder.road(**batch)
-        assert mask.sum() == 1 + min(len(xyz), 64)
-        assert torch.equal(features[0, ~mask[0]], torch.zeros(int((~mask).sum()), 24))
-        torch.testing.assert_close(features[0, 0], features[0, 1:][mask[0, 1:]].mean(0))
-        assert torch.isfinite(encoder(**batch).features).all()
-        return features[0, 0]
+        numbers, mask = PointCloudEncoder.road_numbers(**batch)
+        groups = group_numbers(**batch)[0]
+        assert (groups[~batch["valid"][0]] == 0).all()
+        torch.testing.assert_close(numbers[0, 0], groups[batch["valid"][0]].mean(0))
+        assert mask.tolist() == [[True]]
+        assert torch.isfinite(numbers).all()
+        return numbers[0, 0, :-SCALARS]  # the rectangle around a turned cloud has another area
 
     torch.testing.assert_close(road(item), road(item @ turn.T), atol=0.02, rtol=0.02)
     assert (road(item) - road(item * [0.3, 3, 1])).abs().max() > 0.1
-    road(item[:10])
-    for few in (item[:1], np.ones((5, 3)), item * [1, 1, 0]):
-        assert torch.isfinite(road(few)).all()
-
-
-def test_an_encoder_without_moments_has_no_road():
-    batch = {key: value[None] for key, value in prepare(PointCloud(surface(100))).items()}
-    with pytest.raises(ValueError, match="moments=True"):
-        PointCloudEncoder(width=24, depth=1, heads=2, hidden=16).road(**batch)
+    for few in (item[:10], item[:1], np.ones((5, 3)), item * [1, 1, 0]):
+        road(few)

@@ -107,7 +107,7 @@ def test_the_stem_is_timms_tensor_for_tensor():
     with torch.no_grad():
         for size in (64, 97):
             pixels = torch.randn(2, 3, size, size)
-            for left, right in zip(ours(pixels), theirs(pixels)):
+            for left, right in zip(ours(pixels)[-2:], theirs(pixels), strict=True):
                 torch.testing.assert_close(left, right, atol=1e-5, rtol=0)
 
 

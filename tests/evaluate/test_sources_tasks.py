@@ -1,4 +1,4 @@
-"""Made tasks of spectra and shapes: the same each time, whole tasks in one part, readable, neither trivial nor hopeless."""
+"""Made tasks of spectra and shapes: the same each time, whole tasks in one part, neither trivial nor hopeless."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_kin_share_what_is_counted_and_vary_in_what_is_measured() -> None:
     counts = [(k.integers(2, 9), k.choice([1, 2, 3]), k.random()) for k in same]
     assert counts[0] == counts[1]
     lengths = [k.uniform(2.0, 4.0, 200) for k in same]
-    assert all((2 <= x).all() and (x <= 4).all() for x in lengths)
+    assert all((x >= 2).all() and (x <= 4).all() for x in lengths)
     assert 0.05 < np.abs(lengths[0] - lengths[1]).mean() < 0.4
     assert np.corrcoef(*lengths)[0, 1] > 0.8
     other = Kin(4, 1, 0.1)

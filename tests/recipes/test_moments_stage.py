@@ -1,4 +1,5 @@
 import argparse
+from pathlib import Path
 
 import moments_stage
 import pytest
@@ -7,8 +8,9 @@ from moments_stage import Ridge, made_tasks, still, train
 from packed import Packed
 
 from allspark import modality as modalities
+from allspark.bridges import masked_mean
 from allspark.encoders.multispectral import MultispectralEncoder
-from allspark.evaluate.sources import made_series
+from allspark.evaluate.sources import SOURCES, made_series
 
 TASKS = (1, 6)
 
@@ -53,14 +55,35 @@ def test_only_the_moments_learn_and_the_tasks_get_easier(made, capsys, monkeypat
     model = encoder()
     before = {key: value.clone() for key, value in model.state_dict().items()}
     collate = modalities.get("multispectral").collate
-    rest = still(model, made, collate)
+    rest, numbers = still(model, made, collate)
+    assert numbers is None
     whole = model(**collate(made.samples[: made_series.ITEMS]))
     road, _ = model.road(**collate(made.samples[: made_series.ITEMS]))
     alone = (whole.features - road).mean(1)
     torch.testing.assert_close(rest[: made_series.ITEMS], alone, rtol=0.05, atol=0.05)  # bf16 where there is
-    options = argparse.Namespace(modality="multispectral", steps=80, labelled=0.3, lr=1e-2, seed=0)
+    options = argparse.Namespace(modality="multispectral", steps=80, labelled=0.3, alone=0.2, lr=1e-2, seed=0)
     train(model, [made], options)
     changed = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
     assert changed == {key for key in before if key.startswith("moments.")}
+    first, last = (float(line.rsplit(" ", 1)[1]) for line in capsys.readouterr().out.strip().splitlines())
+    assert last > first
+
+
+def test_a_linear_road_learns_from_the_items_mean_numbers_alone(capsys, monkeypatch):
+    monkeypatch.setattr(moments_stage, "LOG_EVERY", 40)
+    record = modalities.get("point_cloud")
+    entries = [e for e in SOURCES["made_shape_tasks"].entries(Path(), "train") if e.group in ("task-1", "task-2")]
+    samples = [record.prepare(entry.make(), points=256, groups=16, neighbours=8) for entry in entries]
+    made = Packed("made_shape_tasks", "point_cloud", samples, [entry.label for entry in entries], {})
+    torch.manual_seed(0)
+    model = record.encoder(width=24, depth=1, heads=2, hidden=16, moments=True).eval()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    rest, numbers = still(model, made, record.collate)
+    whole = model(**record.collate(samples[:20]))
+    alone = masked_mean(whole.features, whole.mask) - model.moments(numbers[:20, 0])
+    torch.testing.assert_close(rest[:20], alone.detach(), rtol=0.05, atol=0.05)
+    train(model, [made], argparse.Namespace(modality="point_cloud", steps=80, labelled=0.3, alone=0.2, lr=1e-2, seed=0))
+    changed = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
+    assert changed == {"moments.out.weight", "moments.centre", "moments.spread"}
     first, last = (float(line.rsplit(" ", 1)[1]) for line in capsys.readouterr().out.strip().splitlines())
     assert last > first

@@ -33,7 +33,7 @@ Array = np.ndarray
 
 
 def _smooth(rng: np.random.Generator, count: int, length: float) -> Array:
-    """(count, L) normal noise over the grid, smooth below ``length`` micrometres, of unit variance at each wavelength."""
+    """(count, L) normal noise over the grid, smooth below ``length`` micrometres, of unit variance."""
     knots = np.arange(GRID[0] - 2 * length, GRID[-1] + 3 * length, length)
     weights = np.exp(-(((GRID[:, None] - knots) / length) ** 2))
     weights /= np.sqrt(np.square(weights).sum(1, keepdims=True))
@@ -41,7 +41,7 @@ def _smooth(rng: np.random.Generator, count: int, length: float) -> Array:
 
 
 def _bands(rng: np.random.Generator, classes: int) -> Array:
-    """(K, L) absorption at a few wavelengths, each missing in some of the classes and of another depth in the others."""
+    """(K, L) absorption at a few wavelengths, each missing in some classes and of another depth in the others."""
     places = rng.uniform(GRID[0], GRID[-1], int(rng.integers(2, 7)))
     widths = np.exp(rng.uniform(np.log(0.012), np.log(0.1), len(places)))
     shapes = np.exp(-(((GRID - places[:, None]) / widths[:, None]) ** 2) / 2)
@@ -53,13 +53,13 @@ def _bands(rng: np.random.Generator, classes: int) -> Array:
 def _materials(rng: np.random.Generator, which: Array) -> list[Raster]:
     """One task of materials; ``which`` (N,) is the class of each item."""
     eye, classes, count = spectrometer(rng), int(which.max()) + 1, len(which)
-    length, apart = float(np.exp(rng.uniform(np.log(0.04), np.log(0.6)))), float(np.exp(rng.uniform(np.log(0.04), np.log(0.4))))
+    length, apart = np.exp(rng.uniform(np.log(0.04), np.log([0.6, 0.4])))
     base = built(rng.uniform(0.1, 0.5, 1), rng.uniform(0.1, 0.6, 1), rng.uniform(-0.02, 0.2, 1))
-    curves = np.log(base) + apart * _smooth(rng, classes, length) - _bands(rng, classes)  # (K, L)
+    curves = np.log(base) + apart * _smooth(rng, classes, float(length)) - _bands(rng, classes)  # (K, L)
     within = apart * rng.uniform(0.2, 0.9)
     own = within * _smooth(rng, count, float(rng.uniform(0.1, 0.8)))
     spectra = np.clip(np.exp(curves[which] + own), 0.005, 0.95)
-    ground = soil(*(rng.uniform(*r, 1) for r in ((0.12, 0.5), (0.3, 0.8), (0, 1), (0, 0.6))))
+    ground = soil(*(rng.uniform(low, high, 1) for low, high in ((0.12, 0.5), (0.3, 0.8), (0.0, 1.0), (0.0, 0.6))))
     seen = responses(eye.centres, eye.fwhm)
     spectra, ground = spectra @ seen, (ground @ seen)[0]
     side = int(rng.choice(SIDES))
@@ -96,6 +96,6 @@ def made(path: Path) -> Iterator[Entry]:
 
 MADE = Source(
     name="made_spectra", modality="hyperspectral", files=(), scan=made, labels={}, role="train", task="episodes",
-    licence="Apache-2.0", citation="made here from curves of leaves, canopies, soils, waters, roofs and random materials",
+    licence="Apache-2.0", citation="made here from curves of leaves, canopies, soils, waters, roofs and materials",
 )  # fmt: skip
 SOURCES = (MADE,)
