@@ -82,9 +82,7 @@ def test_items_give_their_numbers_whatever_stands_beside_them(name):
     assert torch.allclose(alone, together[:1], rtol=1e-5, atol=1e-2 if name == "trajectory" else 1e-5, equal_nan=True)
 
 
-def test_words_have_no_numbers(tmp_path, tiny_folder):
-    with pytest.raises(ValueError, match="no numbers of their own"):
-        prepare(options(made.texts(tmp_path), tmp_path / "run", tiny_folder, at="language"))
+def test_answers_in_words_have_no_road(tmp_path, tiny_folder):
     asked = {"language": "rain", "question": "wet?", "answer": "yes", "split": "train"}
     manifest = made.write_csv(tmp_path / "asked.csv", [asked] * 4)
     with pytest.raises(ValueError, match="--wide came with --task answer"):
