@@ -158,9 +158,14 @@ class WordRoad(nn.Module):
             items: (L,) pieces and class of each; they are gone through twice.
             count: of the training items, those without words too.
             classes: K, 0 where there are none.
+
+        Raises:
+            ValueError: no word stands in two items.
         """
         held = [(ids[None], torch.ones_like(ids, dtype=torch.bool)[None], label) for ids, label in items]
         self.rarity.copy_(rarity(count, (self.bags(ids, own)[1] for ids, own, _ in held)))  # type: ignore[operator]
+        if not bool(self.rarity.any()):  # type: ignore[operator]
+            raise ValueError("--wide came for texts of which no two share a word of two letters; leave it out")
         if classes:
             rows = ((*self.weighed(ids, own)[1:], int(label or 0)) for ids, own, label in held)
             self.straight.weight.copy_(_TRUST * evidence(rows, classes))

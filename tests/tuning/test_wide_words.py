@@ -149,3 +149,5 @@ def test_classes_start_from_naive_bayes(tiny):
     plain.start(list(zip(ids, [None] * 4)), 4, 0)
     assert not plain.straight.weight.any()
     assert torch.equal(plain.rarity, found.rarity)
+    with pytest.raises(ValueError, match="no two share a word"):
+        plain.start([(ids[0], None), (ids[2][:1], None)], 2, 0)
