@@ -3,7 +3,8 @@
 What tells one newsgroup from another are the words that only one of them uses, and each of those is cut into pieces
 that all of them use. Pieces are put together again here, by what they spell, and every word has one of ``BUCKETS``
 places, by its hash (feature hashing, Weinberger et al., ICML 2009). A word counts (1 + log of how often it stands
-there) times its rarity among the training items, all words of an item together one (TF-IDF).
+there) times its rarity among the training items, all words of an item together one (TF-IDF). Beside them stand the
+pairs of neighbouring pieces, which tell what words have in common, and a little of their order.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 BUCKETS = 65_536
+PLACES = 2 * BUCKETS  # of words, then of pairs
+_PAIRS = 0.7  # length of all pairs of an item
 _LEAST = 2  # letters of a word, and training items that it stands in: what is rarer cannot be learnt from
 _BASE = 6364136223846793005  # of the polynomial over a word's letters, modulo 2^64
 _LONGEST = 256  # letters whose places are told apart
@@ -57,30 +60,35 @@ def spelling(tokenizer: Any) -> dict[str, Tensor]:
     return {"part": torch.tensor(part), "letters": torch.tensor(letters), "code": torch.tensor(code)}
 
 
-def rarity(items: int, buckets: Iterable[Tensor]) -> Tensor:
-    """(BUCKETS,) log((1 + N) / (1 + n)) + 1 of a word that n of N training items hold, 0 of one that fewer than two do.
+def _hashed(keys: Tensor) -> Tensor:
+    """int64 -> its bucket; the upper bits of the product depend on all below."""
+    return ((keys * -7046029254386353131) >> 40) & (BUCKETS - 1)  # 2^64 over the golden ratio
+
+
+def rarity(items: int, places: Iterable[Tensor]) -> Tensor:
+    """(PLACES,) log((1 + N) / (1 + n)) + 1 of what n of N training items hold, 0 of what fewer than two do.
 
     Args:
         items: N.
-        buckets: those of the words of each batch of items, each once an item, as ``WordRoad.bags`` gives them.
+        places: those of each batch of items, each once an item, as ``WordRoad.bags`` gives them.
     """
-    found = torch.zeros(BUCKETS)
-    for bucket in buckets:
-        found += torch.bincount(bucket, minlength=BUCKETS)
+    found = torch.zeros(PLACES)
+    for place in places:
+        found += torch.bincount(place, minlength=PLACES)
     return torch.where(found >= _LEAST, math.log1p(items) - found.log1p() + 1, 0.0)
 
 
 def evidence(rows: Iterable[tuple[Tensor, Tensor, int]], classes: int) -> Tensor:
-    """What naive Bayes makes of every word: (BUCKETS, K) log-probabilities in each class, less their mean.
+    """What naive Bayes makes of every place: (PLACES, K) log-probabilities in each class, less their mean.
 
     Args:
-        rows: of each training item its (M,) buckets, their (M,) weights and its class.
+        rows: of each training item its (M,) places, their (M,) weights and its class.
         classes: K.
     """
-    count = torch.zeros(BUCKETS, classes)
-    for bucket, weight, label in rows:
-        count[bucket, label] += weight
-    chance = ((count + _PRIOR) / (count.sum(0) + _PRIOR * BUCKETS)).log()
+    count = torch.zeros(PLACES, classes)
+    for place, weight, label in rows:
+        count[place, label] += weight
+    chance = ((count + _PRIOR) / (count.sum(0) + _PRIOR * PLACES)).log()
     # of a word that no item holds, classes of few words would seem the likelier ones
     return (chance - chance.mean(1, keepdim=True)) * (count.sum(1, keepdim=True) > 0)
 
@@ -102,10 +110,10 @@ class WordRoad(nn.Module):
         super().__init__()
         for name in ("part", "letters", "code"):
             self.register_buffer(name, torch.zeros(pieces, dtype=torch.long))
-        self.register_buffer("rarity", torch.ones(BUCKETS))
-        self.straight = nn.EmbeddingBag(BUCKETS, outputs, mode="sum")
+        self.register_buffer("rarity", torch.ones(PLACES))
+        self.straight = nn.EmbeddingBag(PLACES, outputs, mode="sum")
         nn.init.zeros_(self.straight.weight)
-        self.first = nn.EmbeddingBag(BUCKETS, width, mode="sum")
+        self.first = nn.EmbeddingBag(PLACES, width, mode="sum")
         nn.init.normal_(self.first.weight, std=_SPREAD)
         self.bias = nn.Parameter(torch.zeros(width))
         self.layers = nn.Sequential(nn.ReLU(), nn.Dropout(dropout), nn.Linear(width, outputs))
@@ -128,26 +136,31 @@ class WordRoad(nn.Module):
         return row[long], spelt[long]
 
     def bags(self, ids: Tensor, own: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, L), (B, L) -> (M,) row, (M,) bucket of each different word, and (M,) how often it stands there."""
+        """(B, L), (B, L) -> (M,) row, (M,) place of each different word or pair, and (M,) how often it stands there."""
         row, spelt = self.words(ids, own)
-        spelt = spelt * -7046029254386353131  # 2^64 over the golden ratio: the upper bits depend on all below
-        key, count = torch.unique(row * BUCKETS + ((spelt >> 40) & (BUCKETS - 1)), return_counts=True)
-        return key // BUCKETS, key % BUCKETS, count
+        both = own[:, 1:] & own[:, :-1]
+        pair = ids[:, :-1][both] * len(self.part) + ids[:, 1:][both]  # type: ignore[arg-type]
+        place = torch.cat([_hashed(spelt), _hashed(pair) + BUCKETS])
+        row = torch.cat([row, both.nonzero()[:, 0]])
+        key, count = torch.unique(row * PLACES + place, return_counts=True)
+        return key // PLACES, key % PLACES, count
 
     def weighed(self, ids: Tensor, own: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, L), (B, L) -> (M,) row, bucket and weight of each different word, the weights of a row of length 1."""
-        row, bucket, count = self.bags(ids, own)
-        value = (1 + count.log()) * self.rarity[bucket].float()  # type: ignore[index]
-        length = value.new_zeros(len(ids)).index_add(0, row, value.square()).sqrt().clamp(min=1e-6)
-        return row, bucket, value / length[row]
+        """(B, L), (B, L) -> (M,) row, place and weight: a row's words are of length 1, its pairs of ``_PAIRS``."""
+        row, place, count = self.bags(ids, own)
+        value = (1 + count.log()) * self.rarity[place].float()  # type: ignore[index]
+        pairs = place >= BUCKETS
+        half = 2 * row + pairs
+        length = value.new_zeros(2 * len(ids)).index_add(0, half, value.square()).sqrt().clamp(min=1e-6)
+        return row, place, value / length[half] * torch.where(pairs, _PAIRS, 1.0)
 
     def forward(self, ids: Tensor, own: Tensor) -> Tensor:
         """(B, L) pieces and which are the item's own words -> (B, K); items without words all get the same."""
         # half precision would lose what rare words weigh
         with torch.autocast(ids.device.type, enabled=False):
-            row, bucket, weight = self.weighed(ids, own)
+            row, place, weight = self.weighed(ids, own)
             sizes = torch.bincount(row, minlength=len(ids))
-            bags = (bucket, sizes.cumsum(0) - sizes, weight.to(self.first.weight))
+            bags = (place, sizes.cumsum(0) - sizes, weight.to(self.first.weight))
             return self.straight(*bags) + self.layers(self.first(*bags) + self.bias)
 
     @torch.no_grad()
@@ -160,12 +173,12 @@ class WordRoad(nn.Module):
             classes: K, 0 where there are none.
 
         Raises:
-            ValueError: no word stands in two items.
+            ValueError: no word or pair of pieces stands in two items.
         """
         held = [(ids[None], torch.ones_like(ids, dtype=torch.bool)[None], label) for ids, label in items]
         self.rarity.copy_(rarity(count, (self.bags(ids, own)[1] for ids, own, _ in held)))  # type: ignore[operator]
         if not bool(self.rarity.any()):  # type: ignore[operator]
-            raise ValueError("--wide came for texts of which no two share a word of two letters; leave it out")
+            raise ValueError("--wide came for texts of which no two share a word; leave it out")
         if classes:
             rows = ((*self.weighed(ids, own)[1:], int(label or 0)) for ids, own, label in held)
             self.straight.weight.copy_(_TRUST * evidence(rows, classes))
