@@ -170,8 +170,9 @@ class AllSparkModel(PreTrainedModel):
         at = "language" if head is None else self.config.heads[head].get("at", "language")
         if head is not None and labels is None and at == "words":
             return self._of_words(input_ids, content, head, target)
+        own = (input_ids, content & (slots == 0))
         if head is not None and labels is None and at != "language":
-            return self._before_language(inputs or {}, head, target)
+            return self._before_language(inputs or {}, own, head, target)
         embeds, tokens = self.embed_inputs(input_ids, slots, inputs or {})
         hidden = self.language.base_model(
             inputs_embeds=embeds, attention_mask=attention_mask, position_ids=positions(attention_mask), use_cache=False
@@ -185,16 +186,21 @@ class AllSparkModel(PreTrainedModel):
             loss = F.cross_entropy(picked.float(), labels[:, 1:][wanted])
             logits = picked
         if head is not None:
-            logits = self._answer(head, pooled, tokens, inputs or {})
+            logits = self._answer(head, pooled, tokens, inputs or {}, own)
             if target is not None:
                 of_head = self.heads[head].loss(logits, target)  # type: ignore[operator]
                 loss = of_head if loss is None else loss + of_head
         return AllSparkOutput(loss=loss, logits=logits, pooled=pooled, last_hidden_state=hidden, tokens=tokens)
 
     def _answer(
-        self, head: str, pooled: Tensor, tokens: dict[str, Tokens], inputs: Mapping[str, dict[str, Any] | Tokens]
+        self,
+        head: str,
+        pooled: Tensor,
+        tokens: dict[str, Tokens],
+        inputs: Mapping[str, dict[str, Any] | Tokens],
+        words: tuple[Tensor, Tensor],
     ) -> Tensor:
-        """What a head says; one with a road past the encoder is given the items' own numbers too."""
+        """What a head says; one with a road past the encoder is given the items' own numbers and words too."""
         first = next(iter(tokens.values()), None)
         wide = self.config.heads[head].get("wide")
         if wide is None:
@@ -202,10 +208,14 @@ class AllSparkModel(PreTrainedModel):
         given = {name: part for name, part in inputs.items() if name in wide["sizes"]}
         if any(isinstance(part, Tokens) for part in given.values()):
             raise ValueError(f"head {head!r} reads the items' own numbers, but tokens came in place of the items")
-        return self.heads[head](pooled, first, own_numbers(given))  # type: ignore[arg-type]
+        return self.heads[head](pooled, first, own_numbers(given), words)  # type: ignore[arg-type]
 
     def _before_language(
-        self, inputs: dict[str, dict[str, Any] | Tokens], head: str, target: Tensor | None
+        self,
+        inputs: dict[str, dict[str, Any] | Tokens],
+        own: tuple[Tensor, Tensor],
+        head: str,
+        target: Tensor | None,
     ) -> AllSparkOutput:
         """A head that reads the encoder or the bridge, without the language model: the mean over the modalities."""
         if not inputs:
@@ -217,7 +227,7 @@ class AllSparkModel(PreTrainedModel):
             for name, part in tokens.items()
         ]
         pooled = torch.stack(vectors).mean(0)
-        logits = self._answer(head, pooled, tokens, inputs)
+        logits = self._answer(head, pooled, tokens, inputs, own)
         loss = None if target is None else self.heads[head].loss(logits, target)  # type: ignore[operator]
         return AllSparkOutput(loss=loss, logits=logits, pooled=pooled, tokens=tokens)
 
@@ -227,7 +237,7 @@ class AllSparkModel(PreTrainedModel):
         rows = content.nonzero()[:, 0]
         total = words.new_zeros(len(content), words.shape[-1]).index_add(0, rows, words)
         pooled = total / content.sum(1, keepdim=True).clamp_min(1)
-        logits = self.heads[head](pooled, None)
+        logits = self._answer(head, pooled, {}, {}, (input_ids, content))
         loss = None if target is None else self.heads[head].loss(logits, target)  # type: ignore[operator]
         return AllSparkOutput(loss=loss, logits=logits, pooled=pooled, tokens={})
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..encoders.base import Tokens
+from .words import WordRoad
 
 BINS = 32  # pieces of a number's range, each with as many training items
 FEW = 128  # numbers per item up to which their ranges are cut into pieces
@@ -125,7 +126,7 @@ class WideHead(nn.Module):
     Args:
         head: of classification, regression or trajectory.
         width: H, of the pooled vector.
-        wide: ``Wide``'s arguments but for ``outputs``.
+        wide: ``Wide``'s arguments but for ``outputs``; "words", where items hold words, are ``WordRoad``'s own.
     """
 
     def __init__(self, head: nn.Module, width: int, wide: Mapping[str, Any]) -> None:
@@ -133,11 +134,22 @@ class WideHead(nn.Module):
         self.head = head
         last = getattr(head, "linear", None)
         self.adds = last is not None
-        self.wide = Wide(outputs=width if last is None else last.out_features, **wide)
+        given = {"outputs": width if last is None else last.out_features, **wide}
+        words = given.pop("words", None)
+        self.wide = Wide(**given) if given["sizes"] else None
+        layers = {key: given[key] for key in ("outputs", "width", "dropout")}
+        self.words = None if words is None else WordRoad(**words, **layers)
 
-    def forward(self, pooled: Tensor, tokens: Tokens | None, numbers: Mapping[str, Tensor]) -> Tensor:
-        """(B, H), Tokens, and modality -> (B, S) -> what the head gives."""
-        road = self.wide(numbers, len(pooled))
+    def forward(
+        self, pooled: Tensor, tokens: Tokens | None, numbers: Mapping[str, Tensor], words: tuple[Tensor, Tensor]
+    ) -> Tensor:
+        """(B, H), Tokens, modality -> (B, S), (B, L) pieces and which are the item's own -> what the head gives."""
+        roads = []
+        if self.wide is not None:
+            roads.append(self.wide(numbers, len(pooled)))
+        if self.words is not None:
+            roads.append(self.words(*words))
+        road = torch.stack(roads).sum(0)
         if not self.adds:
             return self.head(pooled + road.to(pooled), tokens)
         # a regression head's std is the unit in which its layers answer

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -64,6 +65,7 @@ class Examples:
         self._items = Items(options.hops, options.neighbours)
         self._room = int(options.cache_gib * 2**30)
         self._kept: dict[tuple[int, int], tuple[dict[str, Any], Any, Mapping[str, Item] | None]] = {}
+        self._raw: dict[int, tuple[Mapping[str, Item], Any]] = {}  # index -> items and answer that the task varies
 
     def __len__(self) -> int:
         return len(self.facts)
@@ -102,6 +104,26 @@ class Examples:
         if isinstance(answer, _Made):
             return sample, answer.target
         return sample, self.task.target(answer, self.head, {}, self.processor.inputs)
+
+    def varied(self, index: int, random: torch.Generator, turn: bool) -> tuple[dict[str, Any], Any] | None:
+        """Sample and target of an example whose items the task changes; None where it leaves that to the modalities."""
+        vary = getattr(self.task, "vary", None)
+        if vary is None:
+            return None
+        found = self._raw.get(index)
+        if found is None:
+            fact = self.facts[index]
+            row = self.rows[fact.row]
+            found = list(self.task.examples(row, self._items(row)))[fact.part]
+            size = sum(getattr(item, "positions", np.empty(0)).nbytes for item in found[0].values())
+            if self._room > size:
+                self._room -= size
+                self._raw[index] = found
+        changed = vary(*found, random, turn)
+        if changed is None:
+            return None
+        items, answer = changed
+        return self.processor.prepare(items), self.task.target(answer, self.head, items, self.processor.inputs)
 
 
 @dataclass(frozen=True)
@@ -188,15 +210,23 @@ class Batches(torch.utils.data.Dataset):
         step = self.steps[number]
         samples, targets = [], []
         for index in step.rows:
-            sample, target = self.examples[index]
-            chosen = {name: sample[name] for name in step.modalities}
-            if self.seed is not None:
-                # by step and example, so that neither a resumed run nor the number of ranks changes the draw
-                random = torch.Generator().manual_seed(hash((self.seed, self.first + number, index)) % 2**63)
-                chosen, target = augmented(chosen, target, random, self.turn)
-            samples.append(chosen)
+            sample, target = self._example(index, self.first + number, step.modalities)
+            samples.append(sample)
             targets.append(target)
         return self.collate(samples, targets), targets, step
+
+    def _example(self, index: int, step: int, modalities: Sequence[str]) -> tuple[dict[str, Any], Any]:
+        """These modalities of an example, as they are or changed."""
+        if self.seed is None:
+            sample, target = self.examples[index]
+            return {name: sample[name] for name in modalities}, target
+        # by step and example, so that neither a resumed run nor the number of ranks changes the draw
+        random = torch.Generator().manual_seed(hash((self.seed, step, index)) % 2**63)
+        varied = self.examples.varied(index, random, self.turn)
+        if varied is not None:
+            return varied
+        sample, target = self.examples[index]
+        return augmented({name: sample[name] for name in modalities}, target, random, self.turn)
 
     def collate(self, samples: Sequence[dict[str, Any]], targets: Sequence[Any]) -> dict[str, Any]:
         """The model's batch."""

@@ -33,7 +33,7 @@ class Options:
         metadata={"help": "which parts learn", "choices": PARTS},
     )
     at: str = _option("language", "where the head reads", choices=("encoder", "bridge", "language", "words"))
-    wide: int = _option(0, "units of a perceptron that reads the items' own numbers past the encoder; 0: none")
+    wide: int = _option(0, "units of a perceptron that reads the items' own numbers or words past the encoder; 0: none")
     wide_dropout: float = _option(0.3, "of that perceptron's units")
     rank: int = _option(8, "of LoRA")
     alpha: float = _option(16.0, "LoRA's scale is alpha / rank")

@@ -1,8 +1,11 @@
-"""The road past the encoder (``heads/wide.py``) made for the training items: how many numbers, and their scales."""
+"""The road past the encoder (``heads/wide.py``) made for the training items: how many numbers, and their scales.
+
+Items of words have no numbers but words, which go through a road of their own (``heads/words.py``).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,6 +13,7 @@ from torch import Tensor, nn
 
 from .. import modality as modalities
 from ..heads.wide import WideHead, fit
+from ..heads.words import spelling
 from ..model import own_numbers
 from .data import Examples
 from .options import Options
@@ -36,21 +40,41 @@ def wide_road(
         raise ValueError(
             f"--wide came with --task {options.task}; it is for classify, node, regress and trajectory; leave it out"
         )
-    found: dict[str, list[Tensor]] = {}
     names = sorted({name for i in rows for name in examples.facts[i].modalities})
     chosen = rows[:: max(1, -(-len(rows) // MOST))]
-    for name in names:
-        record = modalities.get(name)
-        if record.numbers is None:
-            continue
-        members = [i for i in chosen if name in examples.facts[i].modalities]
-        # one by one: in a batch the smaller ones would be padded to the largest, and look alike
-        found[name] = [own_numbers({name: record.collate([examples[i][0][name]])})[name] for i in members]
-    if not found:
+    wide, buffers = _of_numbers(examples, chosen, [name for name in names if modalities.get(name).numbers is not None])
+    spoken = [name for name in names if modalities.get(name).encoder is None]
+    if not wide["sizes"] and not spoken:
         raise ValueError(f"--wide came for {', '.join(names)}, whose items have no numbers of their own; leave it out")
+    if spoken:
+        wide["words"] = {"pieces": len(examples.processor.tokenizer)}
+    head["wide"] = {**wide, "width": options.wide, "dropout": options.wide_dropout}
+
+    def fill(module: nn.Module) -> None:
+        assert isinstance(module, WideHead)
+        for name, value in buffers.items():
+            getattr(module.wide, name).copy_(value)
+        if module.words is not None:
+            for name, value in spelling(examples.processor.tokenizer).items():
+                getattr(module.words, name).copy_(value)
+            module.words.start(_said(examples, chosen, spoken, head), len(chosen), len(head.get("labels", ())))
+
+    return fill
+
+
+def _of_numbers(
+    examples: Examples, chosen: Sequence[int], names: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The config and the buffers of the road for the items' numbers; no sizes where no modality has any."""
+    if not names:
+        return {"sizes": {}, "kept": 0, "pieces": 0}, {}
     blocks: list[Tensor] = []
     sizes: dict[str, int] = {}
-    for name, parts in sorted(found.items()):
+    for name in names:
+        record = modalities.get(name)
+        members = [i for i in chosen if name in examples.facts[i].modalities]
+        # one by one: in a batch the smaller ones would be padded to the largest, and look alike
+        parts = [own_numbers({name: record.collate([examples[i][0][name]])})[name] for i in members]
         several = sorted({part.shape[1] for part in parts})
         if len(several) > 1:
             raise ValueError(
@@ -63,11 +87,15 @@ def wide_road(
     # items that lack a modality are rows of NaN; scales are those of the items that have it
     rows_of = [torch.cat([b, b.new_full((most - len(b), b.shape[1]), torch.nan)]) for b in blocks]
     shapes, buffers = fit(torch.cat(rows_of, 1))
-    head["wide"] = {"sizes": sizes, **shapes, "width": options.wide, "dropout": options.wide_dropout}
+    return {"sizes": sizes, **shapes}, buffers
 
-    def fill(module: nn.Module) -> None:
-        assert isinstance(module, WideHead)
-        for name, value in buffers.items():
-            getattr(module.wide, name).copy_(value)
 
-    return fill
+def _said(
+    examples: Examples, chosen: Sequence[int], spoken: Sequence[str], head: Mapping[str, Any]
+) -> Iterator[tuple[Tensor, int | None]]:
+    """The pieces of each item that holds words, and its class where it has one."""
+    for i in chosen:
+        fact = examples.facts[i]
+        said = [examples[i][0][name] for name in spoken if name in fact.modalities]
+        if said:
+            yield torch.cat(said), head["labels"].index(fact.answer) if "labels" in head else None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,8 @@ def main() -> None:
         "eval_every": 250,
     }  # fmt: skip
 
+    on_eth: list[float] = []
+
     def one(seed: int) -> tuple[float, dict[str, Any]]:
         found = {
             scene: shared.refitted(given, f"{scene}/seed{seed}", seed, **{**options, "data": str(manifest)})
@@ -132,10 +135,12 @@ def main() -> None:
         }
         tests = {scene: each["test"] for scene, each in found.items()}
         mean = {key: float(np.mean([test[key] for test in tests.values()])) for key in ("ade", "fde")}
+        on_eth.append(tests["eth"]["ade"])
         minutes = sum(each["cpu_minutes"] for each in found.values())
         return mean["ade"], {**mean, "scenes": tests, "cpu_minutes": minutes}
 
-    shared.seeds(ROW, given, reference, options, one)
+    row = replace(ROW, better=lambda value, _: value <= 0.22 and float(np.mean(on_eth)) <= 0.36)
+    shared.seeds(row, given, reference, options, one)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from allspark.readers.manifest import read_manifest
 from allspark.testing import made as made_items
 from allspark.tuning.options import Options
 from allspark.tuning.rows import Items
+from allspark.tuning.setup import prepare
 
 from . import made
 
@@ -221,3 +222,39 @@ def test_node(tiny_folder, tmp_path):
 
     spark = allspark.load(tiny_folder, adapter=tmp_path / "run")
     assert spark.classify(ego(graph, names.index("n1"), hops=1))[0].label == "hub"
+
+
+def test_ways_are_varied_with_what_follows_them(tiny_folder, tmp_path):
+    rng = np.random.default_rng(0)
+    way = np.cumsum(rng.normal(1, 0.3, (12, 2)), 0)
+    np.savetxt(tmp_path / "walk.csv", np.c_[np.arange(12) * 0.4, way], delimiter=",", header="time,x,y", comments="")
+    rows = [{"trajectory": "walk.csv", "trajectory.crs": "metres", "split": "train"}] * 2
+    given = options(made.write_csv(tmp_path / "walks.csv", rows), tmp_path / "run", tiny_folder, "trajectory",
+                    observe=8, predict=4, modes=3)  # fmt: skip
+    examples = prepare(given).examples
+    task = examples.task
+    (row, _), items = examples.rows, Items(2, 128)
+    ((seen, ahead),) = task.examples(row, items(row))
+    factors, mirrored = [], []
+    for i in range(200):
+        changed, after = task.vary(seen, ahead, torch.Generator().manual_seed(i), True)
+        axes = changed["trajectory"].positions[0] / seen["trajectory"].positions[0]  # on the first axis alone
+        factors.append(float(axes[0]))
+        np.testing.assert_allclose(after[:, 0], ahead[:, 0] * factors[-1])
+        sign = np.sign(after[0, 1] / ahead[0, 1])
+        np.testing.assert_allclose(after[:, 1], ahead[:, 1] * factors[-1] * sign)
+        np.testing.assert_allclose(changed["trajectory"].positions[:, 1],
+                                   seen["trajectory"].positions[:, 1] * factors[-1] * sign, atol=1e-12)  # fmt: skip
+        mirrored.append(sign < 0)
+        _, kept = task.vary(seen, ahead, torch.Generator().manual_seed(i), False)
+        assert kept[0, 1] / ahead[0, 1] > 0
+    same = np.isclose(factors, 1)
+    assert 0.4 < same.mean() < 0.6
+    assert 0.15 < np.mean(mirrored) < 0.35
+    assert np.abs(np.log(factors)).max() < np.log(1.71)
+    assert np.std(np.log(factors)) > 0.15
+    assert task.vary({**seen, "rgb": None}, ahead, torch.Generator(), True) is None
+    one = examples.varied(0, torch.Generator().manual_seed(1), True)
+    two = examples.varied(0, torch.Generator().manual_seed(1), True)
+    assert torch.equal(one[0]["trajectory"]["steps"], two[0]["trajectory"]["steps"])
+    assert one[1].shape == (4, 2)

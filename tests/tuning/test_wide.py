@@ -1,6 +1,7 @@
 """The road past the encoder: the items' own numbers, what they are scaled by, and what a model with it answers."""
 
 import csv
+import dataclasses
 
 import numpy as np
 import pytest
@@ -82,9 +83,14 @@ def test_items_give_their_numbers_whatever_stands_beside_them(name):
     assert torch.allclose(alone, together[:1], rtol=1e-5, atol=1e-2 if name == "trajectory" else 1e-5, equal_nan=True)
 
 
-def test_words_have_no_numbers(tmp_path, tiny_folder):
-    with pytest.raises(ValueError, match="no numbers of their own"):
-        prepare(options(made.texts(tmp_path), tmp_path / "run", tiny_folder, at="language"))
+def test_what_has_no_numbers_is_refused(tmp_path, tiny_folder, monkeypatch):
+    mute = dataclasses.replace(modality.get("trajectory"), numbers=None)
+    monkeypatch.setitem(modality._REGISTRY, "trajectory", mute)
+    with pytest.raises(ValueError, match="--wide came for trajectory, whose items have no numbers of their own"):
+        prepare(options(made.tracks(tmp_path), tmp_path / "run", tiny_folder))
+
+
+def test_answers_in_words_have_no_road(tmp_path, tiny_folder):
     asked = {"language": "rain", "question": "wet?", "answer": "yes", "split": "train"}
     manifest = made.write_csv(tmp_path / "asked.csv", [asked] * 4)
     with pytest.raises(ValueError, match="--wide came with --task answer"):

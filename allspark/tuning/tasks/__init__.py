@@ -19,6 +19,9 @@ from ..options import Options
 class Task(Protocol):
     """What the loop asks of a task.
 
+    A task may also have ``vary(items, answer, random, turn)``: for training, items and answer changed so that they are
+    still true of each other, before they are prepared; None where that is left to the modalities' own augmentations.
+
     Attributes:
         name: on the command line; also the head's.
         main: the metric that decides which weights are best.

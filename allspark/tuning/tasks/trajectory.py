@@ -25,6 +25,8 @@ from ...encoders._frame import observed, own_frame, walking_on
 from ...items import Item, Trajectory
 from ...readers.manifest import Row
 
+PACE = 1.7  # people on foot hurry and stroll within this factor of what is usual elsewhere
+
 
 @dataclass(frozen=True)
 class Futures:
@@ -55,6 +57,27 @@ class Futures:
         metres, _ = own_frame(item, self.observe)
         ahead = metres[self.observe : wanted] - walking_on(metres, self.observe, self.predict)
         yield {**items, name: observed(item, self.observe)}, ahead
+
+    def vary(
+        self, items: Mapping[str, Item], answer: np.ndarray, random: torch.Generator, turn: bool
+    ) -> tuple[dict[str, Item], np.ndarray] | None:
+        """Half of the ways as they are, the others slower or faster by up to ``PACE`` and, half of those, mirrored.
+
+        Places where everybody hurries are learnt for from others. Noise on the seen fixes, or fixes left out, would
+        change the step that is walked on, so there is none. None where more than the way is known of a place: a map
+        would not be mirrored with it.
+        """
+        if len(items) > 1:
+            return None
+        ((name, item),) = items.items()
+        assert isinstance(item, Trajectory)
+        drawn = torch.rand(3, generator=random).tolist()
+        if drawn[0] < 0.5:
+            return dict(items), answer
+        factor = PACE ** (2 * drawn[1] - 1)
+        across = -factor if turn and drawn[2] < 0.5 else factor
+        axes = np.array([factor, across])
+        return {name: Trajectory(item.positions[:, :2] * axes, item.time, crs="metres")}, answer * axes
 
     def summary(self, answer: np.ndarray) -> float:
         """How far the last fix deviates."""
