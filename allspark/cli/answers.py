@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from ..presets import FEW_SHOT_LEVEL
 from . import options as opt
 from .inputs import Input, read_chunks, read_examples
 from .output import emit_json, emit_table, say, sentence
@@ -55,7 +54,7 @@ def classify(
     labels: opt.Labels = None,
     examples: opt.Examples = None,
     model: opt.Model = "allspark-base",
-    at: opt.At = FEW_SHOT_LEVEL,
+    at: opt.FewShotAt = None,
     abstain_below: Annotated[
         float | None, typer.Option(help="Give no label where the best score is below this.", min=0, max=1)
     ] = None,
@@ -74,7 +73,9 @@ def classify(
     classes = opt.words(labels)
     shown = None if examples is None else read_examples(examples, modality, reading)
     import allspark
+    from allspark.presets import FEW_SHOT_LEVEL
 
+    at = at or FEW_SHOT_LEVEL
     spark = allspark.load(model)
     few = None if shown is None else spark.few_shot(shown, at=at)
     results: list[dict[str, Any]] = []

@@ -27,7 +27,10 @@ Examples = Annotated[
     ),
 ]
 At = Annotated[
-    str, typer.Option("--at", help="Where features are taken: encoder, bridge, language, or several: encoder+language.")
+    str, typer.Option("--at", help="Where features are taken: encoder, bridge, language or several (encoder+language).")
+]
+FewShotAt = Annotated[
+    str | None, typer.Option("--at", help="Whence examples are compared: encoder, bridge, language, encoder+language.")
 ]
 Units = Annotated[str | None, typer.Option("--units", help="Units of a raster that does not name them: db, dn, …")]
 Bands = Annotated[str | None, typer.Option("--bands", help="Band names in the file's order, separated by commas.")]

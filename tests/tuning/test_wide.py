@@ -131,7 +131,7 @@ def test_only_the_road_sees_what_decides(tiny_folder, tmp_path):
 def test_a_run_with_it_loads_merges_and_answers_alike(tiny_folder, tmp_path):
     manifest = made.table(tmp_path)
     given = options(
-        manifest, tmp_path / "run", tiny_folder, columns=COLUMNS, label_column="crop", steps=30, batch=16, lr=5e-3,
+        manifest, tmp_path / "run", tiny_folder, columns=COLUMNS, label_column="crop", steps=45, batch=16, lr=5e-3,
         at="language", train=["heads", "prompts", "bridges", "lora"],
     )  # fmt: skip
     assert run(given)["test"]["accuracy"] == 1
