@@ -44,7 +44,7 @@ vectors. Few-shot uses `method="auto"`. `allspark reproduce ROW --data DIR` meas
 ## What it cannot do
 
 - Hold a conversation: `ask` answers with the name of a class that it was trained on ("pond", "category 2 hurricane"), or with yes
-  or no where it is asked "Is this …?", and it is often wrong.
+  or no where it is asked "Is this …?", and it is often wrong. Of RGB pictures it says nothing, or "water": 0 of 20 right.
 - Tell fine classes apart that it never saw, zero-shot: see the zero-shot column before relying on labels in words.
 - Replace a model of the field on its own sensor: where the cheap baseline is higher in the table, use the baseline.
 - See more than 128 × 128 pixels of a scene at once: larger scenes are resampled or cut into windows.
