@@ -13,13 +13,13 @@ that ridge regression on the raw spectra of five examples finds about 40 to 95 %
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 
-from ...items import Raster
+from ...items import Item, Raster
 from . import made_textures
 from .base import Entry, Source, split_of
 from .made_cover import YEAR, browning, built, canopy, leaf, open_water, responses, season, snow, soil
@@ -230,6 +230,14 @@ def classes_of(number: int) -> int:
     return int(np.random.default_rng(31_000_003 + number).choice([2, 3, 4, 5, 6], p=[0.05, 0.1, 0.15, 0.55, 0.15]))
 
 
+def task_entries(tasks: int, item: Callable[[int, int], Item]) -> Iterator[Entry]:
+    """``ITEMS`` entries of every class of so many tasks; a task is a group, and ``item`` makes (task, place) of it."""
+    for number in range(tasks):
+        group = f"task-{number}"
+        for place in range(classes_of(number) * ITEMS):
+            yield Entry(partial(item, number, place), f"{group}/{place // ITEMS}", group, split_of(group))
+
+
 @lru_cache(maxsize=4)
 def _task(number: int) -> list[Raster]:
     """A task's items, class by class. The last few tasks are kept, as entries come task by task."""
@@ -246,11 +254,8 @@ def _item(number: int, place: int) -> Raster:
 
 
 def made(path: Path) -> Iterator[Entry]:
-    """The same tasks on every machine; a task is a group. Nothing is read from the data folder."""
-    for number in range(TASKS):
-        group = f"task-{number}"
-        for place in range(classes_of(number) * ITEMS):
-            yield Entry(partial(_item, number, place), f"{group}/{place // ITEMS}", group, split_of(group))
+    """The same tasks on every machine. Nothing is read from the data folder."""
+    yield from task_entries(TASKS, _item)
 
 
 MADE = Source(

@@ -9,20 +9,18 @@ examples tell *any* kinds apart (Bertinetto et al., ICLR 2019).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...items import PointCloud
-from .base import Entry, Source, split_of
+from .base import Entry, Source
 from .made_clouds import FEWEST, MAKERS, MOST
-from .made_series import classes_of
+from .made_series import ITEMS, classes_of, task_entries
 from .made_shapes import VIEWS, sense
 
 TASKS = 150
-ITEMS = 10  # of a kind
 ALIKE = 0.75  # share of tasks whose kinds are of few makers
 
 Array = np.ndarray
@@ -93,11 +91,8 @@ def _item(number: int, place: int) -> PointCloud:
 
 
 def made(path: Path) -> Iterator[Entry]:
-    """The same tasks on every machine; a task is a group. Nothing is read from the data folder."""
-    for number in range(TASKS):
-        group = f"task-{number}"
-        for place in range(classes_of(number) * ITEMS):
-            yield Entry(partial(_item, number, place), f"{group}/{place // ITEMS}", group, split_of(group))
+    """The same tasks on every machine. Nothing is read from the data folder."""
+    yield from task_entries(TASKS, _item)
 
 
 MADE = Source(

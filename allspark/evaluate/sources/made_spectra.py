@@ -13,19 +13,18 @@ No number here was fitted to a data set.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from ...items import Raster
-from .base import Entry, Source, split_of
+from .base import Entry, Source
 from .made_cover import GRID, built, responses, soil
 from .made_sensors import spectrometer
-from .made_series import classes_of, draw_series, finish_of
+from .made_series import ITEMS, classes_of, draw_series, finish_of, task_entries
 
 TASKS = 300
-ITEMS = 10  # of a class
 MATERIALS = 0.5  # share of tasks
 SIDES = (1, 1, 2, 3, 4, 6)  # pixels of an item's side
 
@@ -87,11 +86,8 @@ def _item(number: int, place: int) -> Raster:
 
 
 def made(path: Path) -> Iterator[Entry]:
-    """The same tasks on every machine; a task is a group. Nothing is read from the data folder."""
-    for number in range(TASKS):
-        group = f"task-{number}"
-        for place in range(classes_of(number) * ITEMS):
-            yield Entry(partial(_item, number, place), f"{group}/{place // ITEMS}", group, split_of(group))
+    """The same tasks on every machine. Nothing is read from the data folder."""
+    yield from task_entries(TASKS, _item)
 
 
 MADE = Source(
