@@ -133,7 +133,7 @@ class AllSpark:
             check_level(level)
 
         def run(samples: list[dict[str, Any]]) -> list[list[Tensor]]:
-            found = level_vectors(self.model, self._batch(samples), levels)
+            found = level_vectors(self.model, self.processor, self._batch(samples), levels)
             return [list(rows) for rows in zip(*found.values(), strict=True)]
 
         _, rows = self._run(inputs, modality, run)
@@ -142,7 +142,11 @@ class AllSpark:
 
     def _features(self, inputs: Any, modality: str | None, at: str) -> tuple[list[Kind], Tensor]:
         """The kind of every input, and (B, D), NaN where it is bad."""
-        kinds, rows = self._run(inputs, modality, lambda samples: item_vectors(self.model, self._batch(samples), at))
+
+        def run(samples: list[dict[str, Any]]) -> Tensor:
+            return item_vectors(self.model, self.processor, self._batch(samples), at)
+
+        kinds, rows = self._run(inputs, modality, run)
         return kinds, self._stack(rows, at)
 
     def _stack(self, rows: Sequence[Tensor | None], at: str) -> Tensor:

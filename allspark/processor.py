@@ -86,6 +86,11 @@ class AllSparkProcessor(ProcessorMixin):
         ids = self.tokenizer(words, add_special_tokens=False, verbose=False)["input_ids"]
         return torch.tensor(ids, dtype=torch.long)
 
+    def spelt(self, ids: Tensor, own: Tensor) -> list[str]:
+        """(B, L) token ids and which are the item's own -> what those say, B texts."""
+        rows = [row[mine].tolist() for row, mine in zip(ids.cpu(), own.cpu(), strict=True)]
+        return self.tokenizer.batch_decode(rows, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
     def words(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """Short texts -> ``{"input_ids", "attention_mask"}``, (U, L), left-padded, cut at ``max_tokens``."""
         return self._pad([{"input_ids": self.ids(text)[: self.max_tokens]} for text in texts])

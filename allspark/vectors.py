@@ -37,24 +37,26 @@ def check_level(at: str) -> None:
         raise ValueError(f"at is {at!r}; wanted one of {', '.join(LEVELS)}")
 
 
-def item_vectors(model: AllSparkModel, batch: dict[str, Any], at: str) -> Tensor:
+def item_vectors(model: AllSparkModel, processor: AllSparkProcessor, batch: dict[str, Any], at: str) -> Tensor:
     """One vector per item of a batch: (B, D) at the encoder, (B, H) at bridge and language (unit length).
 
     Of several levels ("encoder+language"), and of several modalities at the encoder, the unit vectors stand side by
     side.
     """
     levels = levels_of(at)
-    found = level_vectors(model, batch, levels)
+    found = level_vectors(model, processor, batch, levels)
     if len(levels) == 1:
         return found[levels[0]]
     return torch.cat([F.normalize(found[level], dim=-1) for level in levels], dim=-1)
 
 
-def level_vectors(model: AllSparkModel, batch: dict[str, Any], levels: Sequence[str] = LEVELS) -> dict[str, Tensor]:
+def level_vectors(
+    model: AllSparkModel, processor: AllSparkProcessor, batch: dict[str, Any], levels: Sequence[str] = LEVELS
+) -> dict[str, Tensor]:
     """Level -> one vector per item of a batch, as `item_vectors`, with each encoder run once for all levels."""
     inputs = batch["inputs"]
     if not inputs:
-        return _word_vectors(model, batch, levels)
+        return _word_vectors(model, processor, batch, levels)
     # in slot order: what stands side by side must not depend on the order in which it came
     tokens = {name: model.encode(name, inputs[name]) for name in model.config.modalities if name in inputs}
     found: dict[str, Tensor] = {}
@@ -69,7 +71,9 @@ def level_vectors(model: AllSparkModel, batch: dict[str, Any], levels: Sequence[
     return found
 
 
-def _word_vectors(model: AllSparkModel, batch: dict[str, Any], levels: Sequence[str]) -> dict[str, Tensor]:
+def _word_vectors(
+    model: AllSparkModel, processor: AllSparkProcessor, batch: dict[str, Any], levels: Sequence[str]
+) -> dict[str, Tensor]:
     """`level_vectors` of words alone: their sketch at the encoder, the mean of their embeddings at the bridge."""
     found: dict[str, Tensor] = {}
     for level in levels:
@@ -79,7 +83,7 @@ def _word_vectors(model: AllSparkModel, batch: dict[str, Any], levels: Sequence[
             found[level] = masked_mean(model.language.get_input_embeddings()(batch["input_ids"]), batch["content"])
             found[level] = found[level].float()
         else:
-            found[level] = sketch(batch["input_ids"], batch["content"])
+            found[level] = sketch(processor.spelt(batch["input_ids"], batch["content"])).to(model.device)
     return found
 
 
