@@ -17,6 +17,7 @@ CONJUGATE_STEPS = 60
 HALVINGS = 12
 TOLERANCE = 1e-4  # of the largest gradient entry, as scikit-learn's ``tol``
 SUFFICIENT = 1e-4  # Armijo's constant
+NOTHING = 1e-12  # of the largest variance: what examples hold less of is noise
 
 
 class Logistic(NamedTuple):
@@ -100,8 +101,10 @@ def rotated(rows: Tensor) -> tuple[Tensor, Tensor]:
     The penalty is blind to rotations, and along these axes the Hessian's diagonal says the most about it.
     """
     if rows.shape[1] < rows.shape[2]:
-        left, size, axes = torch.linalg.svd(rows, full_matrices=False)
-        return left * size[:, None], axes
+        size, left = torch.linalg.eigh(rows @ rows.transpose(1, 2))  # many times faster than the rows' own SVD
+        real = size > size.amax(-1, keepdim=True) * NOTHING
+        axes = (left * torch.where(real, size, 1.0).rsqrt()[:, None] * real[:, None]).transpose(1, 2) @ rows
+        return rows @ axes.transpose(1, 2), axes
     axes = torch.linalg.eigh(rows.transpose(1, 2) @ rows)[1]
     return rows @ axes, axes.transpose(1, 2)
 

@@ -53,7 +53,7 @@ class Solution(NamedTuple):
 class Method:
     """How features are prepared, how the classifier is solved, and its scores' temperature before any evidence."""
 
-    solve: Callable[[Tensor, Tensor], Solution]
+    solve: Callable[..., Solution]  # of examples, their mask, and how many numbers they had before they were turned
     temperature: float
     power: bool = False
     unit: bool = True
@@ -83,7 +83,7 @@ def _class_means(features: Tensor, mask: Tensor) -> Tensor:
     return (features * mask[..., None]).sum(-2) / mask.sum(-1, keepdim=True).clamp_min(1)  # (E, K, D)
 
 
-def _plain(features: Tensor, mask: Tensor) -> Solution:
+def _plain(features: Tensor, mask: Tensor, numbers: int | None = None) -> Solution:
     """Unit-norm class means of unit vectors; leaving an example out changes its own class's mean alone."""
     unit = normalise(features) * mask[..., None]
     sums = unit.sum(-2)  # (E, K, D)
@@ -96,7 +96,7 @@ def _plain(features: Tensor, mask: Tensor) -> Solution:
     return Solution(shift, weights, torch.zeros_like(weights[..., 0]), held_out.flatten(1, 2), usable.flatten(1))
 
 
-def _centred(features: Tensor, mask: Tensor) -> Solution:
+def _centred(features: Tensor, mask: Tensor, numbers: int | None = None) -> Solution:
     """Unit-norm class means about their common mean; leaving an example out changes its class's mean and that one."""
     episodes, classes, shots, width = features.shape
     counts = mask.sum(-1)
@@ -167,7 +167,7 @@ def ridge_path(rows: Tensor, targets: Tensor, weights: Tensor, penalties: Tensor
     return torch.stack(coefficients), torch.stack(intercepts), torch.stack(predictions)
 
 
-def _ridge(features: Tensor, mask: Tensor) -> Solution:
+def _ridge(features: Tensor, mask: Tensor, numbers: int | None = None) -> Solution:
     episodes, classes, shots, width = features.shape
     kept = mask.any(0).reshape(-1).nonzero()[:, 0]  # in one fit padding is dropped; episodes have none
     rows = normalise(features.reshape(episodes, -1, width)[:, kept])
@@ -190,11 +190,11 @@ def _ridge(features: Tensor, mask: Tensor) -> Solution:
     return Solution(shift, coefficients[best, pick], intercepts[best, pick], held_out, usable)
 
 
-def _logistic(features: Tensor, mask: Tensor) -> Solution:
+def _logistic(features: Tensor, mask: Tensor, numbers: int | None = None) -> Solution:
     episodes, classes, shots, width = features.shape
     shift = _class_means(features, mask).mean(1)
     centred = (features - shift[:, None, None]) * mask[..., None]
-    scale = (centred.square().sum((1, 2, 3)) / mask.sum((1, 2)) / width).sqrt().clamp_min(1e-12)
+    scale = (centred.square().sum((1, 2, 3)) / mask.sum((1, 2)) / (numbers or width)).sqrt().clamp_min(1e-12)
     rows, axes = rotated((centred / scale[:, None, None, None]).flatten(1, 2))
     targets = torch.arange(classes).repeat_interleave(shots).expand(episodes, -1)
 
