@@ -175,4 +175,5 @@ class WideHead(nn.Module):
     def loss(self, output: Tensor, target: Tensor, **more: Any) -> Tensor:
         """That of the head inside; of two answers the mean."""
         answers = output.unbind(-1) if self.apart and output.ndim == 3 else [output]
-        return torch.stack([self.head.loss(answer, target, **more) for answer in answers]).mean()  # type: ignore[operator]
+        loss: Any = self.head.loss
+        return torch.stack([loss(answer, target, **more) for answer in answers]).mean()
