@@ -123,10 +123,18 @@ class WideHead(nn.Module):
     Where the head is one linear layer (classification, regression), its (B, K) answer and the road's are added: neither
     has to learn the other's scale. Where it is more (futures), what the road says is added to the pooled vector.
 
+    With ``apart`` the two learn each by itself, as a sum whose one part knows the training items by heart leaves the
+    other part nothing to learn from. Their answers are then mixed: logits by their weighted mean, which is the product
+    of experts (Hinton, ICANN 1999), numbers likewise.
+
     Args:
         head: of classification, regression or trajectory.
         width: H, of the pooled vector.
-        wide: ``Wide``'s arguments but for ``outputs``; "words", where items hold words, are ``WordRoad``'s own.
+        wide: ``Wide``'s arguments but for ``outputs``; "words", where items hold words, are ``WordRoad``'s own;
+            "apart", the road's share of the answer where both learn by themselves, is 0 where they learn together.
+
+    Raises:
+        ValueError: ``apart`` for a head that has no answer to mix.
     """
 
     def __init__(self, head: nn.Module, width: int, wide: Mapping[str, Any]) -> None:
@@ -135,7 +143,9 @@ class WideHead(nn.Module):
         last = getattr(head, "linear", None)
         self.adds = last is not None
         given = {"outputs": width if last is None else last.out_features, **wide}
-        words = given.pop("words", None)
+        words, self.apart = given.pop("words", None), float(given.pop("apart", 0.0))
+        if self.apart and not self.adds:
+            raise ValueError("--apart came for a head of futures, which the road's answer is no part of; leave it out")
         self.wide = Wide(**given) if given["sizes"] else None
         layers = {key: given[key] for key in ("outputs", "width", "dropout")}
         self.words = None if words is None else WordRoad(**words, **layers)
@@ -143,7 +153,10 @@ class WideHead(nn.Module):
     def forward(
         self, pooled: Tensor, tokens: Tokens | None, numbers: Mapping[str, Tensor], words: tuple[Tensor, Tensor]
     ) -> Tensor:
-        """(B, H), Tokens, modality -> (B, S), (B, L) pieces and which are the item's own -> what the head gives."""
+        """(B, H), Tokens, modality -> (B, S), (B, L) pieces and which are the item's own -> what the head gives.
+
+        While head and road learn apart, both answers come, (B, K, 2).
+        """
         roads = []
         if self.wide is not None:
             roads.append(self.wide(numbers, len(pooled)))
@@ -153,8 +166,14 @@ class WideHead(nn.Module):
         if not self.adds:
             return self.head(pooled + road.to(pooled), tokens)
         # a regression head's std is the unit in which its layers answer
-        return self.head(pooled, tokens) + getattr(self.head, "std", 1.0) * road
+        own, road = self.head(pooled, tokens), getattr(self.head, "std", 1.0) * road
+        if not self.apart:
+            return own + road
+        road = road + getattr(self.head, "mean", 0.0)
+        return torch.stack([own, road], -1) if self.training else torch.lerp(own.to(road), road, self.apart)
 
     def loss(self, output: Tensor, target: Tensor, **more: Any) -> Tensor:
-        """That of the head inside."""
-        return self.head.loss(output, target, **more)  # type: ignore[operator]
+        """That of the head inside; of two answers the mean."""
+        answers = output.unbind(-1) if self.apart and output.ndim == 3 else [output]
+        loss: Any = self.head.loss
+        return torch.stack([loss(answer, target, **more) for answer in answers]).mean()

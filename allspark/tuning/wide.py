@@ -49,6 +49,8 @@ def wide_road(
     if spoken:
         wide["words"] = {"pieces": len(examples.processor.tokenizer)}
     head["wide"] = {**wide, "width": options.wide, "dropout": options.wide_dropout}
+    if options.apart:
+        head["wide"]["apart"] = options.apart
 
     def fill(module: nn.Module) -> None:
         assert isinstance(module, WideHead)

@@ -72,7 +72,8 @@ def main() -> None:
     reference = shared.once(given.out / "reference.json", classical)
     options = {
         "data": str(manifest), "task": "classify", "at": "words", "train": ["heads", "words"], "steps": 700,
-        "batch": 64, "lr": 5e-3, "wide": 64, "weight_decay": 0.01, "average": 0.99, "eval_every": 200,
+        "batch": 64, "lr": 5e-3, "wide": 64, "apart": 0.8, "weight_decay": 0.01, "average": 0.99,
+        "eval_every": 200,
     }  # fmt: skip
     shared.seeds(ROW, given, reference, options)
 

@@ -10,6 +10,7 @@ import torch
 import allspark
 from allspark import modality
 from allspark.finetune import run
+from allspark.heads import ClassificationHead, RegressionHead, TrajectoryHead
 from allspark.heads.wide import BINS, Wide, WideHead, fit
 from allspark.model import own_numbers
 from allspark.testing import made as made_items
@@ -128,11 +129,12 @@ def test_only_the_road_sees_what_decides(tiny_folder, tmp_path):
     assert found[64] > found[0] + 0.1
 
 
-def test_a_run_with_it_loads_merges_and_answers_alike(tiny_folder, tmp_path):
+@pytest.mark.parametrize("apart", [0.0, 0.9])
+def test_a_run_with_it_loads_merges_and_answers_alike(tiny_folder, tmp_path, apart):
     manifest = made.table(tmp_path)
     given = options(
         manifest, tmp_path / "run", tiny_folder, columns=COLUMNS, label_column="crop", steps=45, batch=16, lr=5e-3,
-        at="language", train=["heads", "prompts", "bridges", "lora"],
+        at="language", train=["heads", "prompts", "bridges", "lora"], apart=apart,
     )  # fmt: skip
     assert run(given)["test"]["accuracy"] == 1
     files = allspark.read(manifest, columns=COLUMNS)[:4]
@@ -151,15 +153,55 @@ def test_a_run_with_it_loads_merges_and_answers_alike(tiny_folder, tmp_path):
         spark.classify(other.rows() if hasattr(other, "rows") else other)
 
 
-def test_numbers_of_a_regression_are_in_its_unit(tiny_folder, tmp_path):
+@pytest.mark.parametrize("apart", [0.0, 0.9])
+def test_numbers_of_a_regression_are_in_its_unit(tiny_folder, tmp_path, apart):
     manifest = made.table(tmp_path)
     found = run(options(
         manifest, tmp_path / "run", tiny_folder, task="regress", columns=COLUMNS, target_column="yield", steps=150,
-        batch=24, lr=1e-2, wide=32, wide_dropout=0.0, augment="none",
+        batch=24, lr=1e-2, wide=32, wide_dropout=0.0, augment="none", apart=apart,
     ))  # fmt: skip
     with open(manifest, newline="") as file:
         numbers = [float(row["yield"]) for row in csv.DictReader(file) if row["split"] == "train"]
     assert found["test"]["rmse"] < 0.5 * float(np.std(numbers))
+
+
+@pytest.mark.parametrize("apart", [0.0, 0.75])
+@pytest.mark.parametrize("head", [ClassificationHead(4, labels="abc"), RegressionHead(4, mean=5.0, std=2.0)])
+def test_head_and_road_learn_apart_where_they_are_told_to(head, apart):
+    numbers = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
+    sizes, buffers = fit(numbers)
+    found = WideHead(head, 4, {"sizes": {"table": 3}, **sizes, "width": 8, "dropout": 0.0, "apart": apart})
+    for name, value in buffers.items():
+        getattr(found.wide, name).copy_(value)
+    pooled, words = torch.ones(6, 4), (torch.zeros(0), torch.zeros(0))
+    target = torch.arange(6) % 3 if isinstance(head, ClassificationHead) else torch.arange(6.0)[:, None]
+
+    def learnt():
+        """How the road is to change, by what the head knows already."""
+        found.zero_grad()
+        found.train().loss(found(pooled, None, {"table": numbers}, words), target).backward()
+        return found.wide.layers[-1].weight.grad.clone()
+
+    before = learnt()
+    with torch.no_grad():
+        found.head.linear.bias[0] += 3.0
+    assert torch.allclose(learnt(), before) == (apart > 0)
+    assert found.head.linear.bias.grad.any()
+
+    with torch.no_grad():
+        said = found.eval()(pooled, None, {"table": numbers}, words)
+        own, road = found.head(pooled), found.wide({"table": numbers}, 6)
+    alone = road * found.head.std + found.head.mean if isinstance(head, RegressionHead) else road
+    wanted = apart * alone + (1 - apart) * own
+    assert torch.allclose(said, wanted, atol=1e-5) == (apart > 0)
+    assert found.loss(said, target).isfinite()
+
+
+def test_learning_apart_needs_a_road_and_an_answer_to_mix(tiny_folder, tmp_path):
+    with pytest.raises(ValueError, match="wanted --wide beside it"):
+        options("a.csv", tmp_path, tiny_folder, wide=0, apart=0.5)
+    with pytest.raises(ValueError, match="--apart came for a head of futures"):
+        WideHead(TrajectoryHead(4), 4, {"sizes": {}, "width": 8, "dropout": 0.0, "apart": 0.5})
 
 
 def test_a_way_of_eight_fixes_is_told_as_it_is():
