@@ -36,7 +36,7 @@ ROADS = {
 PLAIN = ("multispectral", "trajectory")  # encoders that statistics cost more than they bring (LOG.md, third run)
 LANGUAGE_MINUTES = 16
 BRIDGE_MINUTES = 6.0
-WORDS_MINUTES = 20
+WORDS_MINUTES = 60
 
 
 def call(script: str, *arguments: object) -> None:
