@@ -103,8 +103,8 @@ def rotated(rows: Tensor) -> tuple[Tensor, Tensor]:
     if rows.shape[1] < rows.shape[2]:
         size, left = torch.linalg.eigh(rows @ rows.transpose(1, 2))  # many times faster than the rows' own SVD
         real = size > size.amax(-1, keepdim=True) * NOTHING
-        axes = (left * torch.where(real, size, 1.0).rsqrt()[:, None] * real[:, None]).transpose(1, 2) @ rows
-        return rows @ axes.transpose(1, 2), axes
+        left, size = left * real[:, None], torch.where(real, size, 1.0).sqrt()
+        return left * size[:, None], (left / size[:, None]).transpose(1, 2) @ rows
     axes = torch.linalg.eigh(rows.transpose(1, 2) @ rows)[1]
     return rows @ axes, axes.transpose(1, 2)
 
