@@ -133,7 +133,7 @@ class AllSpark:
             check_level(level)
 
         def run(samples: list[dict[str, Any]]) -> list[list[Tensor]]:
-            found = level_vectors(self.model, self.processor, self._batch(samples), levels)
+            found = level_vectors(self.model, self.processor, samples, levels)
             return [list(rows) for rows in zip(*found.values(), strict=True)]
 
         _, rows = self._run(inputs, modality, run)
@@ -144,7 +144,7 @@ class AllSpark:
         """The kind of every input, and (B, D), NaN where it is bad."""
 
         def run(samples: list[dict[str, Any]]) -> Tensor:
-            return item_vectors(self.model, self.processor, self._batch(samples), at)
+            return item_vectors(self.model, self.processor, samples, at)
 
         kinds, rows = self._run(inputs, modality, run)
         return kinds, self._stack(rows, at)

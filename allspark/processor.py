@@ -52,7 +52,10 @@ class AllSparkProcessor(ProcessorMixin):
         self.max_tokens = max_tokens
 
     def prepare(self, item: Mapping[str, Item]) -> dict[str, Any]:
-        """``{modality: item}`` -> ``{modality: sample}``; ValueError where the item is not that modality's."""
+        """``{modality: item}`` -> ``{modality: sample}``; ValueError where the item is not that modality's.
+
+        The sample of words is all of their token ids; ``collate`` takes the first ``max_tokens`` of them.
+        """
         prepared: dict[str, Any] = {}
         for name, value in item.items():
             record = modalities.get(name)
@@ -69,13 +72,11 @@ class AllSparkProcessor(ProcessorMixin):
 
     def _words(self, words: str, truncate: bool) -> Tensor:
         ids = self.ids(words)
-        if len(ids) > self.max_tokens:
-            if not truncate:
-                raise ValueError(
-                    f"the text has {len(words.split())} words ({len(ids)} tokens); at most {self.max_tokens} tokens "
-                    "are read at once; split it, or allow a cut with truncate=True on the item"
-                )
-            ids = ids[: self.max_tokens]
+        if len(ids) > self.max_tokens and not truncate:
+            raise ValueError(
+                f"the text has {len(words.split())} words ({len(ids)} tokens); at most {self.max_tokens} tokens "
+                "are read at once; split it, or allow a cut with truncate=True on the item"
+            )
         if len(ids) == 0:
             raise ValueError("the text holds no readable words; wanted at least one")
         return ids
@@ -86,9 +87,12 @@ class AllSparkProcessor(ProcessorMixin):
         ids = self.tokenizer(words, add_special_tokens=False, verbose=False)["input_ids"]
         return torch.tensor(ids, dtype=torch.long)
 
-    def spelt(self, ids: Tensor, own: Tensor) -> list[str]:
-        """(B, L) token ids and which are the item's own -> what those say, B texts."""
-        rows = [row[mine].tolist() for row, mine in zip(ids.cpu(), own.cpu(), strict=True)]
+    def spelt(self, samples: Sequence[Sample]) -> list[str]:
+        """B prepared samples -> the words of each, to their end also where only the first of them are read."""
+        rows = [
+            [i for name in sorted(s, key=self.order.index) if isinstance(s[name], Tensor) for i in s[name].tolist()]
+            for s in samples
+        ]
         return self.tokenizer.batch_decode(rows, skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
     def words(self, texts: Sequence[str]) -> dict[str, Tensor]:
@@ -145,7 +149,7 @@ class AllSparkProcessor(ProcessorMixin):
             for name in sorted(sample, key=order.index):
                 parts.append((self.ids(modalities.get(name).prompt), 0, False))
                 if isinstance(sample[name], Tensor):
-                    parts.append((sample[name], 0, True))
+                    parts.append((sample[name][: self.max_tokens], 0, True))
                 else:
                     slot, pad = order.index(name) + 1, self.tokenizer.pad_token_id
                     parts.append((torch.full((self.soft_prompt,), pad), slot, False))

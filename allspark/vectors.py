@@ -12,7 +12,8 @@ from torch import Tensor
 from . import modality as modalities
 from .bridges import masked_mean
 from .model import AllSparkModel, positions
-from .processor import AllSparkProcessor
+from .processor import AllSparkProcessor, Sample
+from .running import to_device
 from .sketch import sketch
 
 LEVELS = ("encoder", "bridge", "language")
@@ -37,26 +38,27 @@ def check_level(at: str) -> None:
         raise ValueError(f"at is {at!r}; wanted one of {', '.join(LEVELS)}")
 
 
-def item_vectors(model: AllSparkModel, processor: AllSparkProcessor, batch: dict[str, Any], at: str) -> Tensor:
-    """One vector per item of a batch: (B, D) at the encoder, (B, H) at bridge and language (unit length).
+def item_vectors(model: AllSparkModel, processor: AllSparkProcessor, samples: Sequence[Sample], at: str) -> Tensor:
+    """One vector per prepared sample: (B, D) at the encoder, (B, H) at bridge and language (unit length).
 
     Of several levels ("encoder+language"), and of several modalities at the encoder, the unit vectors stand side by
     side.
     """
     levels = levels_of(at)
-    found = level_vectors(model, processor, batch, levels)
+    found = level_vectors(model, processor, samples, levels)
     if len(levels) == 1:
         return found[levels[0]]
     return torch.cat([F.normalize(found[level], dim=-1) for level in levels], dim=-1)
 
 
 def level_vectors(
-    model: AllSparkModel, processor: AllSparkProcessor, batch: dict[str, Any], levels: Sequence[str] = LEVELS
+    model: AllSparkModel, processor: AllSparkProcessor, samples: Sequence[Sample], levels: Sequence[str] = LEVELS
 ) -> dict[str, Tensor]:
-    """Level -> one vector per item of a batch, as `item_vectors`, with each encoder run once for all levels."""
+    """Level -> one vector per prepared sample of one kind, as `item_vectors`, with each encoder run once for all."""
+    batch: dict[str, Any] = to_device(processor.collate(samples), model.device)
     inputs = batch["inputs"]
     if not inputs:
-        return _word_vectors(model, processor, batch, levels)
+        return _word_vectors(model, processor, samples, batch, levels)
     # in slot order: what stands side by side must not depend on the order in which it came
     tokens = {name: model.encode(name, inputs[name]) for name in model.config.modalities if name in inputs}
     found: dict[str, Tensor] = {}
@@ -72,9 +74,16 @@ def level_vectors(
 
 
 def _word_vectors(
-    model: AllSparkModel, processor: AllSparkProcessor, batch: dict[str, Any], levels: Sequence[str]
+    model: AllSparkModel,
+    processor: AllSparkProcessor,
+    samples: Sequence[Sample],
+    batch: dict[str, Any],
+    levels: Sequence[str],
 ) -> dict[str, Tensor]:
-    """`level_vectors` of words alone: their sketch at the encoder, the mean of their embeddings at the bridge."""
+    """`level_vectors` of words alone: their sketch at the encoder, the mean of their embeddings at the bridge.
+
+    The sketch reads a text to its end, the language model as much as it can (``max_tokens``).
+    """
     found: dict[str, Tensor] = {}
     for level in levels:
         if level == "language":
@@ -83,7 +92,7 @@ def _word_vectors(
             found[level] = masked_mean(model.language.get_input_embeddings()(batch["input_ids"]), batch["content"])
             found[level] = found[level].float()
         else:
-            found[level] = sketch(processor.spelt(batch["input_ids"], batch["content"])).to(model.device)
+            found[level] = sketch(processor.spelt(samples)).to(model.device)
     return found
 
 

@@ -100,7 +100,20 @@ def test_programs_are_told_apart_by_it(tiny_folder):
 def test_what_it_reads_is_what_the_item_says(tiny_folder):
     spark = allspark.load(tiny_folder)
     text = "flood water in the fields"
-    batch = spark.processor([{"language": allspark.Text(text)}, {"language": allspark.Text("water")}])
-    said = spark.processor.spelt(batch["input_ids"], batch["content"])
+    items = [{"language": allspark.Text(text)}, {"language": allspark.Text("water")}]
+    said = spark.processor.spelt([spark.processor.prepare(item) for item in items])
     assert [" ".join(one.split()) for one in said] == [text, "water"]
     assert torch.allclose(spark.embed(allspark.Text(text), at="encoder")[0], sketch([said[0]])[0])
+
+
+def test_a_long_text_is_read_to_its_end(tiny_folder):
+    spark = allspark.load(tiny_folder)
+    start = "flood water in the fields " * 200
+    texts = [allspark.Text(start + end, truncate=True) for end in ("", "and a harbour", "and a glacier")]
+    found = spark.embed_levels(texts, levels=("encoder", "language"))
+    plain, harbour, glacier = found["encoder"]
+    assert not torch.allclose(harbour, plain)
+    assert not torch.allclose(harbour, glacier)
+    assert torch.allclose(harbour, sketch([start + "and a harbour"])[0], atol=1e-6)
+    # the language model reads as many tokens as it can, which are the same of all three
+    assert torch.allclose(found["language"][0], found["language"][1])

@@ -188,7 +188,7 @@ def train(
     run(
         modality, model, sources, step, Path(options.out) / "encoders" / f"{modality}.safetensors",
         minutes=options.minutes, batch=options.batch, lr=options.lr, seed=options.seed, slow=(".tower.", 1 / 3),
-        twice=views > 0, cheap=not parts.rgb,
+        twice=views > 0, cheap=not parts.rgb, average=options.average,
     )  # fmt: skip
 
 
@@ -204,6 +204,7 @@ def main() -> None:
     parser.add_argument("--views", type=float, default=0.3, help="weight of finding an item's other view; 0: off")
     parser.add_argument("--keep", type=float, default=1.0, help="weight of what must stay readable; 0: off")
     parser.add_argument("--tasks", type=float, default=1.0, help="weight of made few-shot tasks; 0: off")
+    parser.add_argument("--average", type=float, default=0.0, help="decay of a mean of the weights; 0: off")
     parser.add_argument("--start", type=Path, help="folder of an earlier run's encoders to begin with")
     parser.add_argument("--without", nargs="*", default=[], help="class ids or sources left out, for ablations")
     parser.add_argument("--batch", type=int, default=48)

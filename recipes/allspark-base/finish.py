@@ -86,8 +86,8 @@ def calibrate(spark: AllSpark, data: Path, out: Path, only: Collection[str] = ()
         rows = []
         with torch.inference_mode():
             for i in range(0, len(packed.samples), 32):
-                batch = spark.processor.collate([{source.modality: s} for s in full(packed.samples[i : i + 32])])
-                rows.append(item_vectors(spark.model, spark.processor, batch, "language"))
+                samples = [{source.modality: s} for s in full(packed.samples[i : i + 32])]
+                rows.append(item_vectors(spark.model, spark.processor, samples, "language"))
         target = torch.tensor([classes.index(label) for label in packed.labels])
         scores = torch.cat(rows) @ text.T
         accuracy = float((scores.argmax(1) == target).float().mean())

@@ -68,9 +68,38 @@ def parameter_groups(model: nn.Module, lr: float, decay: float, slow: tuple[str,
     ]
 
 
-def save(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, facts: dict[str, Any]) -> None:
-    """Weights and optimiser moments as tensors, facts as JSON in the header; the file appears whole."""
+class Average:
+    """A running mean of weights and batch norm statistics over the steps (Polyak and Juditsky, 1992).
+
+    Args:
+        model: whose numbers are averaged, from what they are now.
+        decay: share of the mean that stays at a step, less over the first steps: (1 + step) / (10 + step).
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay, self.steps = decay, 0
+        self.values = {k: v.detach().clone() for k, v in model.state_dict().items() if v.is_floating_point()}
+
+    @torch.no_grad()
+    def step(self, model: nn.Module) -> None:
+        """Take in what the weights are now."""
+        self.steps += 1
+        share = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps))
+        state = model.state_dict()
+        torch._foreach_lerp_(list(self.values.values()), [state[k] for k in self.values], share)
+
+
+def save(
+    path: Path,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    facts: dict[str, Any],
+    average: Average | None = None,
+) -> None:
+    """Weights, their mean and optimiser moments as tensors, facts as JSON in the header; the file appears whole."""
     tensors = {f"model.{k}": v.contiguous() for k, v in model.state_dict().items()}
+    if average is not None:
+        tensors |= {f"average.{k}": v.contiguous() for k, v in average.values.items()}
     for i, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{i}.{k}": torch.as_tensor(v).clone() for k, v in state.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +107,9 @@ def save(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, facts: 
     os.replace(path.with_suffix(".partial"), path)
 
 
-def restore(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Any]:
+def restore(
+    path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, average: Average | None = None
+) -> dict[str, Any]:
     """Load what ``save`` wrote; the facts come back."""
     with safe_open(path, "pt") as file:
         facts = json.loads(file.metadata()["facts"])
@@ -90,13 +121,19 @@ def restore(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> d
             _, i, name = key.split(".", 2)
             state[int(i)][name] = value
     optimiser.load_state_dict({**optimiser.state_dict(), "state": dict(state)})
+    if average is not None:  # a checkpoint without a mean begins one from its weights
+        for key, value in average.values.items():
+            value.copy_(tensors.get(f"average.{key}", tensors[f"model.{key}"]))
+        average.steps = facts["step"]
     return facts
 
 
-def load_encoder(encoder: nn.Module, path: Path) -> None:
-    """Fill an encoder from a checkpoint of stage 2."""
-    prefix = "model.encoder."
-    state = {k.removeprefix(prefix): v for k, v in load_file(path).items() if k.startswith(prefix)}
+def load_encoder(encoder: nn.Module, path: Path, averaged: bool = True) -> None:
+    """Fill an encoder from a checkpoint of stage 2: with the mean of its weights, where there is one."""
+    state: dict[str, Tensor] = {}
+    tensors = load_file(path)
+    for prefix in ("model.encoder.", "average.encoder.") if averaged else ("model.encoder.",):
+        state |= {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     encoder.load_state_dict(state)
 
 
@@ -118,6 +155,7 @@ def run(
     augment: bool = True,
     twice: bool = False,
     cheap: bool = True,
+    average: float = 0.0,
 ) -> dict[str, Any]:
     """Train for so many minutes, over as many runs as it takes; the checkpoint at ``path`` is gone on from.
 
@@ -135,6 +173,7 @@ def run(
         augment: change samples as ``AUGMENT`` says for their modality.
         cheap: at first make the changed samples cheaper, as ``CHEAPER`` says; not for encoders of one fixed size.
         twice: half as many items, each drawn twice, so that the halves of a batch are two views of the same items.
+        average: decay of the mean of the weights (`Average`) that is kept beside them; 0: none.
 
     Returns:
         {"seconds", "step"}.
@@ -142,8 +181,9 @@ def run(
     model.to(DEVICE)
     optimiser = torch.optim.AdamW(parameter_groups(model, lr, 0.05, slow), lr=lr, betas=(0.9, 0.98))
     facts: dict[str, Any] = {"seconds": 0.0, "step": 0}
+    mean = Average(model, average) if average else None
     if path.exists():
-        facts = restore(path, model, optimiser)
+        facts = restore(path, model, optimiser, mean)
     random = torch.Generator().manual_seed(seed + facts["step"])
     rows = [by_class(source) for source in sources]
     weights = torch.tensor([len(source.samples) ** 0.5 for source in sources])
@@ -168,6 +208,8 @@ def run(
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
+        if mean is not None:
+            mean.step(model)
         now = time.perf_counter()
         facts["seconds"], facts["step"], last = facts["seconds"] + now - last, facts["step"] + 1, now
         sums, count = [sums[0] + loss.item(), sums[1] + accuracy], count + 1
@@ -176,8 +218,8 @@ def run(
                   f"accuracy {sums[1] / count:.3f}", flush=True)  # fmt: skip
             sums, count = [0.0, 0.0], 0
         if facts["seconds"] - saved > SAVE_EVERY:
-            save(path, model, optimiser, facts)
+            save(path, model, optimiser, facts, mean)
             saved, last = facts["seconds"], time.perf_counter()
-    save(path, model, optimiser, facts)
+    save(path, model, optimiser, facts, mean)
     print(f"{title}: {facts['step']} steps in {facts['seconds']:.0f} s", flush=True)
     return facts
