@@ -202,7 +202,8 @@ class AllSpark:
             abstain_below: predictions whose best score is below it are marked ``abstained``.
             coverage: few-shot alone: abstain so that this share of items like the examples is answered
                 (``FewShot.threshold``).
-            transductive: few-shot alone: the inputs' own mean is moved onto the examples' (``FewShot.predict``).
+            transductive: few-shot alone: all inputs are looked at together, as they also show where the classes lie;
+                for lists in which most classes occur (``FewShot.predict``).
 
         Returns:
             One ``Prediction`` per input.

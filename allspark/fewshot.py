@@ -23,6 +23,7 @@ from . import atomic
 from .fewshot_choice import fit as fit_episodes
 from .fewshot_choice import text_scores
 from .fewshot_methods import METHODS, candidates
+from .fewshot_unlabelled import Examples
 from .readers import UnreadableFileError
 
 VERSION = 1
@@ -38,9 +39,10 @@ class FewShot:
         method: the method that was used ("auto" has been decided).
         at: where the features come from: "encoder", "bridge" or "language".
         temperature: what scores are divided by before the softmax.
-        tensors: "shift" (D,), "weights" (K, D), "bias" (K,), "mean" (D,) of the prepared examples, "held_out" (M, 2)
-            and, with text, "text" (K, D); float32 on the CPU. A row of "held_out" is the best probability that an
-            example got from the classifier fitted without it, and whether that was right (1 or 0).
+        tensors: "shift" (D,), "weights" (K, D), "bias" (K,), "centre" (D,), "sums" (K, D) and "counts" (K,) of the
+            examples (``fewshot_unlabelled.py``), "held_out" (M, 2) and, with text, "text" (K, D); float32 on the CPU.
+            A row of "held_out" is the best probability that an example got from the classifier fitted without it, and
+            whether that was right (1 or 0).
         modality: whose features these are, or None.
 
     Example:
@@ -114,7 +116,7 @@ class FewShot:
         index = int(fitted.index)
         chosen, solution, temperature = fitted.tried[index], fitted.solutions[index], float(fitted.temperature)
         tensors = {"shift": solution.shift[0], "weights": solution.weights[0], "bias": solution.bias[0]}
-        tensors["mean"] = fitted.mean[index][0]
+        tensors |= fitted.examples.tensors()
         usable = fitted.usable[0]
         owners = torch.arange(len(names)).repeat_interleave(max(counts))[usable]
         sure = (fitted.held_out[0][usable] / temperature).softmax(-1).max(-1)
@@ -129,27 +131,24 @@ class FewShot:
 
         Args:
             features: (N, D).
-            transductive: move the mean of these features onto the examples' (Hu, Gripon, Pateux 2021, arXiv
-                2006.03806). It helps where all items come from another place or sensor than the examples, and needs
-                many items in which the classes are about equally frequent.
+            transductive: look at all N items at once, as unlabelled items also show where the classes lie
+                (``fewshot_unlabelled.py``). What is said of an item then depends on the others.
 
         Returns:
             (N, K).
 
         Raises:
-            ValueError: another D, or values that are not finite.
+            ValueError: another D, values that are not finite, or ``transductive`` of a classifier that an older version
+                saved.
         """
         features = _checked(features, self.tensors["weights"].shape[1])
-        method = METHODS[self.method]
-        lifted = method.lift(features)
-        if transductive:
-            if "mean" not in self.tensors:
-                raise ValueError("this classifier was saved without its examples' mean; fit it again")
-            lifted = lifted + (self.tensors["mean"].double() - lifted.mean(0))
-        scores = method.prepared_scores(lifted, *(self.tensors[name] for name in ("shift", "weights", "bias")))
+        scores = METHODS[self.method].scores(features, *(self.tensors[name] for name in ("shift", "weights", "bias")))
         if "text" in self.tensors:
             scores = scores + text_scores(features, self.tensors["text"])
-        return (scores / self.temperature).softmax(-1).float()
+        found = (scores / self.temperature).softmax(-1)
+        if transductive and len(features):
+            found = Examples.read(self.tensors).refined(features[None], found[None])[0]
+        return found.float()
 
     def threshold(self, coverage: float) -> tuple[float, float]:
         """The probability below which to abstain so that this share of items is answered, and what is right of those.

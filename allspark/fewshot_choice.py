@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .fewshot_logistic import rotated
 from .fewshot_methods import METHODS, Solution, calibrate, choose, normalise
+from .fewshot_unlabelled import Examples
 
 WIDER = 2  # so many times more numbers than examples, and the span of the examples is the cheaper place
 TEXT_SHARES = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)  # the text scores' weight beside the examples' scores
@@ -29,7 +30,7 @@ class Fitted:
         solutions: one for each of them.
         index: (E,) which one each episode uses.
         temperature: (E,) what scores are divided by before the softmax.
-        mean: one (E, D) for each method: the mean of its class means, where transductive centring moves queries to.
+        examples: what is kept of them for questions that are asked together.
         text: (E, K, D) text vectors times their weight; None without text.
         held_out: (E, K·S, K) scores of each support example without it, text included.
         usable: (E, K·S) bool, where ``held_out`` means something.
@@ -39,19 +40,17 @@ class Fitted:
     solutions: tuple[Solution, ...]
     index: Tensor
     temperature: Tensor
-    mean: tuple[Tensor, ...]
+    examples: Examples
     text: Tensor | None
     held_out: Tensor
     usable: Tensor
 
-    def probabilities(self, queries: Tensor, *, transductive: bool = False) -> Tensor:
-        """(E, N, D) -> (E, N, K); ``transductive`` moves the mean of each episode's queries onto its support's."""
-        found = []
-        for name, solution, mean in zip(self.tried, self.solutions, self.mean, strict=True):
-            prepared = METHODS[name].lift(queries)
-            if transductive:
-                prepared = prepared + (mean - prepared.mean(1))[:, None]
-            found.append(METHODS[name].prepared_scores(prepared, *solution[:3]))
+    def probabilities(self, queries: Tensor) -> Tensor:
+        """(E, N, D) -> (E, N, K), each query alone."""
+        found = [
+            METHODS[name].scores(queries, *solution[:3])
+            for name, solution in zip(self.tried, self.solutions, strict=True)
+        ]
         scores = torch.stack(found)[self.index, torch.arange(len(self.index))]
         if self.text is not None:
             scores = scores + text_scores(queries, self.text)
@@ -102,7 +101,6 @@ def fit(support: Tensor, mask: Tensor, tried: Sequence[str], text: Tensor | None
     """
     powers = {METHODS[name].power: METHODS[name].lift(support) for name in tried}
     spans = {power: spanned(x, mask) for power, x in powers.items()}
-    lifted = [powers[METHODS[name].power] for name in tried]
     solutions = tuple(
         turned_back(METHODS[name].solve(short, mask, support.shape[-1]), axes)
         for name in tried
@@ -132,5 +130,5 @@ def fit(support: Tensor, mask: Tensor, tried: Sequence[str], text: Tensor | None
         share = torch.tensor(TEXT_SHARES, dtype=torch.float64)[best] * unit
         weighted = vectors * share[:, None, None]
         held_out = held_out + share[:, None, None] * known
-    mean = tuple((x * mask[..., None]).sum(2).div(mask.sum(-1, keepdim=True).clamp_min(1)).mean(1) for x in lifted)
-    return Fitted(tuple(tried), solutions, index, temperature, mean, weighted, held_out, usable)
+    examples = Examples.of(support, mask)
+    return Fitted(tuple(tried), solutions, index, temperature, examples, weighted, held_out, usable)

@@ -65,11 +65,7 @@ class Method:
 
     def scores(self, features: Tensor, shift: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
         """(..., N, D) features, (..., D) shift, (..., K, D) weights, (..., K) bias -> (..., N, K)."""
-        return self.prepared_scores(self.lift(features), shift, weights, bias)
-
-    def prepared_scores(self, lifted: Tensor, shift: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
-        """`scores` of features that were lifted before."""
-        prepared = lifted - shift.double()[..., None, :]
+        prepared = self.lift(features) - shift.double()[..., None, :]
         prepared = normalise(prepared) if self.unit else prepared
         return prepared @ weights.double().transpose(-1, -2) + bias.double()[..., None, :]
 

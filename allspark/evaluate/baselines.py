@@ -57,18 +57,21 @@ def cheap_features(items: Sequence[Any], modality: str) -> dict[str, np.ndarray]
     return {name: compute(items) for name, compute in BASELINES.get(modality, {}).items()}
 
 
-def score_baselines(features: Mapping[str, np.ndarray], episodes: Episodes) -> dict[str, Result]:
+def score_baselines(
+    features: Mapping[str, np.ndarray], episodes: Episodes, *, transductive: bool = False
+) -> dict[str, Result]:
     """Score cheap features by every classifier.
 
     Args:
         features: baseline name -> (N, D), of `cheap_features`.
         episodes: the same that the model is scored on.
+        transductive: as in `score_episodes`.
 
     Returns:
         "baseline, classifier" -> result.
     """
     return {
-        f"{name}, {title}": score_episodes(values, episodes, method=method)
+        f"{name}, {title}": score_episodes(values, episodes, method=method, transductive=transductive)
         for name, values in features.items()
         for title, method in CLASSIFIERS.items()
     }

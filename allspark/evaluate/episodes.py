@@ -128,7 +128,11 @@ def _judge(
     real = (asked >= 0).reshape(episodes.query.shape)
     names = None if text is None else text[torch.from_numpy(episodes.classes)]  # (E, K, D)
     fitted = fit(support, mask, tried, names)
-    sure, guess = fitted.probabilities(table[asked.clamp_min(0)], transductive=transductive).max(-1)
+    queries = table[asked.clamp_min(0)]
+    found = fitted.probabilities(queries)
+    if transductive:
+        found = fitted.examples.refined(queries, found, asked >= 0)
+    sure, guess = found.max(-1)
     right = (guess.reshape(real.shape) == torch.arange(real.shape[1])[:, None]) & real
     accuracies = (right.sum(-1) / real.sum(-1)).mean(-1).double().numpy()
     return accuracies, sure.reshape(real.shape)[real].numpy(), right[real].numpy()

@@ -15,7 +15,7 @@ from .baselines import cheap_features, score_baselines
 from .draw import Episodes, draw_episodes
 from .episodes import Result, score_episodes
 from .probe import linear_probe
-from .report import LEVELS, NAMED, PROBE, TOGETHER, Cell, Line, Row
+from .report import AT_ONCE, CHEAP_AT_ONCE, LEVELS, NAMED, PROBE, TOGETHER, Cell, Line, Row
 from .zeroshot import zero_shot
 
 MOST_PER_CLASS = 300
@@ -162,6 +162,7 @@ def judge(
         if text is not None and set(drawn.labels) <= set(names):
             rows = beside(_in_order(text, names, drawn), ("encoder", "language"), features[TOGETHER].shape[1])
             cells[NAMED] = _cell(score_episodes(features[TOGETHER], drawn, method=method, text=rows))
+        cells |= _at_once(features["encoder"], cheap, drawn, method)
         baselines = {title: _cell(result) for title, result in score_baselines(cheap, drawn).items()}
         lines.append(Line(drawn.ways, shot, len(drawn), cells, baselines))
     if probe:
@@ -180,6 +181,16 @@ def judge(
         words = "macro F1 {:.1f}, balanced {:.1f}, ECE {:.1f}".format(*shares)
         zero = Cell(judged.accuracy, judged.interval, words)
     return tuple(lines), zero, notes
+
+
+def _at_once(encoder: Tensor, cheap: Mapping[str, np.ndarray], drawn: Episodes, method: str) -> dict[str, Cell]:
+    """The encoder and the best cheap baseline, all questions of an episode answered together."""
+    cells = {AT_ONCE: _cell(score_episodes(encoder, drawn, method=method, transductive=True))}
+    found = score_baselines(cheap, drawn, transductive=True)
+    if found:
+        title, best = max(found.items(), key=lambda pair: pair[1].mean)
+        cells[CHEAP_AT_ONCE] = Cell(best.mean, best.interval, title)
+    return cells
 
 
 def _together(features: Mapping[str, Tensor]) -> Tensor:

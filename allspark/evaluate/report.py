@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 LEVELS = ("encoder", "bridge", "language")
 TOGETHER = "together"  # encoder and language side by side
 NAMED = "with names"  # the same, and the class names' text vectors mixed in
-CELLS = (*LEVELS, TOGETHER, NAMED)
+AT_ONCE = "encoder, at once"  # the encoder's vectors, all questions of an episode answered together
+CHEAP_AT_ONCE = "cheap, at once"  # the cheap baseline that is best so, on the same episodes
+CELLS = (*LEVELS, TOGETHER, NAMED, AT_ONCE, CHEAP_AT_ONCE)
 COLUMNS = ("set", "modality", "protocol", "best cheap baseline", *CELLS, "zero-shot", "chance")
 PROBE = "linear probe"
 ABSENT = "–"
@@ -140,7 +142,9 @@ class Table:
         "Episodes with 15 queries per class; no group on both sides; mean ± 95 % interval. "
         "Linear probe: half of the groups train, the other half is tested, accuracy ± 95 % interval. "
         "Cheap baselines see the pool without labels; the best one is the best on the test itself. "
-        "Together: encoder and language side by side; with names: the class names' text vectors mixed in as well."
+        "Together: encoder and language side by side; with names: the class names' text vectors mixed in as well. "
+        "At once: a classifier sees all questions of an episode, without labels, before it answers (transductive); "
+        "elsewhere each question is answered alone."
     )
     seed: int = 0
     machine: str = field(default_factory=machine)

@@ -57,7 +57,9 @@ def test_a_league_is_written_gone_on_from_and_reproduced(tiny_folder, data, tmp_
     assert [line.protocol for line in row.lines] == [
         "2-way 1-shot, 6 episodes", "2-way 5-shot, 6 episodes", "2-way linear probe",
     ]  # fmt: skip
-    assert set(row.lines[0].cells) == {"encoder", "bridge", "language", "together", "with names"}
+    assert set(row.lines[0].cells) == {
+        "encoder", "bridge", "language", "together", "with names", "encoder, at once", "cheap, at once",
+    }  # fmt: skip
     assert row.zero_shot_ways == 2
     assert row.items == 20
     assert row.settings == {"limit": 10, "episodes": 6, "seed": 0}

@@ -27,7 +27,7 @@ def test_texts_name_the_best_baseline_and_chance():
     assert len(first) == len(second) == len(COLUMNS)
     assert first[2:] == [
         "5-way 1-shot, 600 episodes", "70.0 ± 2.0 (raw spectrum, nearest mean)", "80.0 ± 1.0", "–", "75.0 ± 1.0",
-        "–", "–", "50.0 ± 3.0 (7-way)", "20.0",
+        "–", "–", "–", "–", "50.0 ± 3.0 (7-way)", "20.0",
     ]  # fmt: skip
     assert second[3] == "–"
     assert second[-2] == "–"
@@ -122,6 +122,9 @@ def test_one_source_through_everything():
     assert all(line.cells[level].mean > 0.7 for line in row.lines for level in levels)
     assert "ECE" in row.lines[0].cells["encoder"].note
     assert "with names" not in row.lines[0].cells  # a class without a name takes part
+    at_once = [row.lines[0].cells[name] for name in ("encoder, at once", "cheap, at once")]
+    assert all(cell.mean > 0.7 for cell in at_once)
+    assert at_once[1].note in row.lines[0].baselines  # which one that is
     assert set(row.lines[2].baselines) == {
         "image statistics, linear probe",
         "random convolutional features, linear probe",
