@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from .fewshot_methods import normalise
@@ -22,7 +23,8 @@ ROUNDS = 5
 SHARE = 0.5  # of an example, that a sure item counts
 MOST = 4.0  # times a class's examples, that its unlabelled items count together
 TEMPERATURE = 0.15  # of cosines, while centres move
-PRIOR = 0.3  # weight of the classifier's own logarithms
+PRIOR = 1.0  # weight of the classifier's own logarithms, where held-back examples told how sure it may be
+SINGLE_PRIOR = 0.3  # the same from single examples, of which none can be held back
 SOFTER = 2.5  # the answer's temperature over that of the rounds: those are surer than they are right
 
 
@@ -79,7 +81,8 @@ class Examples:
         unit = normalise(normalise(queries.double()) - self.centre[:, None])
         if real is not None:
             unit = unit * real[..., None]
-        known = PRIOR * probabilities.double().clamp_min(1e-12).log()
+        weight = torch.where(self.counts.amax(-1) > 1, PRIOR, SINGLE_PRIOR)[:, None, None]
+        known = weight * probabilities.double().clamp_min(1e-12).log()
         likely, scores = probabilities.double(), known
         for _ in range(ROUNDS):
             sure = likely.square() if real is None else likely.square() * real[..., None]

@@ -121,19 +121,17 @@ def restore(
             _, i, name = key.split(".", 2)
             state[int(i)][name] = value
     optimiser.load_state_dict({**optimiser.state_dict(), "state": dict(state)})
-    if average is not None:  # a checkpoint without a mean begins one from its weights
+    if average is not None:  # a training that was over, or that kept no mean, begins one from its weights
         for key, value in average.values.items():
             value.copy_(tensors.get(f"average.{key}", tensors[f"model.{key}"]))
         average.steps = facts["step"]
     return facts
 
 
-def load_encoder(encoder: nn.Module, path: Path, averaged: bool = True) -> None:
-    """Fill an encoder from a checkpoint of stage 2: with the mean of its weights, where there is one."""
-    state: dict[str, Tensor] = {}
-    tensors = load_file(path)
-    for prefix in ("model.encoder.", "average.encoder.") if averaged else ("model.encoder.",):
-        state |= {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+def load_encoder(encoder: nn.Module, path: Path) -> None:
+    """Fill an encoder from a checkpoint of stage 2."""
+    prefix = "model.encoder."
+    state = {k.removeprefix(prefix): v for k, v in load_file(path).items() if k.startswith(prefix)}
     encoder.load_state_dict(state)
 
 
@@ -173,7 +171,7 @@ def run(
         augment: change samples as ``AUGMENT`` says for their modality.
         cheap: at first make the changed samples cheaper, as ``CHEAPER`` says; not for encoders of one fixed size.
         twice: half as many items, each drawn twice, so that the halves of a batch are two views of the same items.
-        average: decay of the mean of the weights (`Average`) that is kept beside them; 0: none.
+        average: decay of the mean of the weights (`Average`) that takes their place at the end; 0: none.
 
     Returns:
         {"seconds", "step"}.
@@ -220,6 +218,8 @@ def run(
         if facts["seconds"] - saved > SAVE_EVERY:
             save(path, model, optimiser, facts, mean)
             saved, last = facts["seconds"], time.perf_counter()
-    save(path, model, optimiser, facts, mean)
+    if mean is not None:
+        model.load_state_dict({**model.state_dict(), **mean.values})
+    save(path, model, optimiser, facts)
     print(f"{title}: {facts['step']} steps in {facts['seconds']:.0f} s", flush=True)
     return facts

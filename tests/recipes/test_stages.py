@@ -53,6 +53,49 @@ def test_a_training_goes_on_from_its_checkpoint(tmp_path):
     assert right.float().mean() > 0.95
 
 
+def test_the_mean_of_the_weights_takes_their_place_at_the_end(tmp_path, monkeypatch):
+    settings = {"batch": 8, "lr": 0.05, "seed": 0, "slow": ("nothing", 1.0), "average": 0.9}
+    path, seen = tmp_path / "model.safetensors", []
+    torch.manual_seed(0)
+    model = nn.Linear(4, 1)
+    follow = training.Average.step
+
+    def step(self, model):
+        seen.append(model.weight.detach().clone())
+        follow(self, model)
+
+    monkeypatch.setattr(training.Average, "step", step)
+    start = model.weight.detach().clone()
+    facts = training.run("made", model, [source()], steps(model), path, minutes=0.005, **settings)
+    expected = start
+    for number, weight in enumerate(seen, 1):
+        decay = min(0.9, (1 + number) / (10 + number))
+        expected = decay * expected + (1 - decay) * weight
+    assert len(seen) == facts["step"] > 20
+    torch.testing.assert_close(model.weight.detach(), expected)
+    again = nn.Linear(4, 1)
+    training.run("made", again, [source()], steps(again), path, minutes=0.005, **settings)
+    assert torch.equal(again.weight, model.weight)
+
+
+def test_a_mean_is_gone_on_with_after_a_kill(tmp_path):
+    model = nn.Linear(4, 1)
+    optimiser = torch.optim.AdamW(model.parameters())
+    mean = training.Average(model, 0.9)
+    with torch.no_grad():
+        model.weight += 1
+    mean.step(model)
+    training.save(tmp_path / "m.safetensors", model, optimiser, {"seconds": 1.0, "step": 1}, mean)
+    other = nn.Linear(4, 1)
+    found = training.Average(other, 0.9)
+    training.restore(tmp_path / "m.safetensors", other, torch.optim.AdamW(other.parameters()), found)
+    assert torch.equal(other.weight, model.weight)
+    assert found.steps == 1
+    for name, value in mean.values.items():
+        assert torch.equal(found.values[name], value)
+    assert not torch.equal(found.values["weight"], other.weight)
+
+
 def test_batches_hold_classes_equally_often():
     rows = {"many": list(range(1000)), "few": [1000, 1001]}
     drawn = training.draw(rows, 400, torch.Generator().manual_seed(0))
