@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import atomic
 from .quick import evaluate_source
-from .report import Row, Table
+from .report import AT_ONCE, TOGETHER, Row, Table
 from .sources import SOURCES, Record, load
 
 SHIPPED = "league.json"  # beside the weights: the figures that `reproduce` compares with
@@ -249,10 +249,10 @@ def compared(before: Row, after: Row) -> list[dict[str, Any]]:
 
 
 def against_encoder(rows: Sequence[Row]) -> list[str]:
-    """What the language model adds to encoders, over the rows, in sentences: the means, and where it hurts."""
+    """What the language model and asking at once add to encoders, over the rows: the means, and where they hurt."""
     found = []
     for shots in sorted({line.shots for row in rows for line in row.lines if line.task == "few-shot"}):
-        for level in ("language", "together"):
+        for level in ("language", TOGETHER, AT_ONCE):
             gains = {
                 row.name: line.cells[level].mean - line.cells["encoder"].mean
                 for row in rows
