@@ -169,6 +169,29 @@ def test_classify_by_examples_in_folders(tiny, pictures):
     assert "sub-folders" in one_class
 
 
+def test_files_asked_together_are_answered_like_in_python(tiny, pictures, tmp_path):
+    shown = tmp_path / "shown"
+    for name in ("sea", "sand"):
+        (shown / name).mkdir(parents=True)
+        (shown / name / "0.png").write_bytes((pictures / name / "0.png").read_bytes())
+    files = sorted(pictures.glob("*/[1-7].png"))
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    options = ["--examples", shown, "--together", "--at", "encoder", "-m", tiny]
+    found = run_json("classify", *files[:3], broken, *files[3:], *options, code=1)["results"]
+    assert "broken.png" in found.pop(3)["error"]
+    assert [result["label"] for result in found] == [path.parent.name for path in files]
+    assert all(result["inputs_used"] == ["rgb"] for result in found)
+    spark = allspark.load(tiny)
+    examples = {name: [allspark.read(shown / name / "0.png")] for name in ("sand", "sea")}
+    told = spark.classify([allspark.read(path) for path in files], examples=examples, at="encoder", transductive=True)
+    for one, other in zip(found, told, strict=True):
+        assert one["scores"] == pytest.approx(other.scores, abs=1e-5)
+    assert "--together" in run("classify", files[0], "-l", "sea,sand", "--together", "-m", tiny, code=2).output
+    abstained = run_json("classify", *files, *options, "--abstain-below", "1")["results"]
+    assert {result["label"] for result in abstained} == {None}
+
+
 def test_classify_by_examples_of_a_manifest(tiny, pictures, tmp_path):
     manifest = tmp_path / "examples.csv"
     rows = [f"{path},{path.parent.name}" for path in sorted(pictures.glob("*/*.png"))]

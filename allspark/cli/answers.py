@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -49,6 +49,36 @@ def _finish(failed: Sequence[tuple[str, str]], as_json: bool) -> None:
         raise typer.Exit(1)
 
 
+def _each(chunks: Iterable[Sequence[Input]], ask: Callable[[Any], Sequence[Any]]) -> Iterator[tuple[str, Any]]:
+    """The name of every input and its prediction, or why there is none."""
+    for chunk in chunks:
+        answers = _answer(chunk, ask, lambda prediction: prediction.error is not None)
+        yield from zip((entry.name for entry in chunk), answers, strict=True)
+
+
+def _together(
+    spark: Any, few: Any, chunks: Iterable[Sequence[Input]], abstain_below: float | None
+) -> Iterator[tuple[str, Any]]:
+    """As `_each`, of all inputs at once: only their vectors are kept until the last one is read."""
+    import torch
+
+    from ..modality import recognise
+    from ..predictions import prediction_of
+
+    found: list[tuple[str, Any, Any]] = []  # name, modalities, vector or why there is none
+    for chunk in chunks:
+        answers = _answer(chunk, lambda items: list(spark.embed(items, at=few.at)), lambda row: bool(row.isnan().any()))
+        for entry, answer in zip(chunk, answers, strict=True):
+            kind = None
+            if not isinstance(answer, str):
+                kind = tuple(entry.item) if isinstance(entry.item, dict) else (recognise(entry.item).name,)
+            found.append((entry.name, kind, answer))
+    vectors = [answer for _, kind, answer in found if kind is not None]
+    rows = iter(few.predict(torch.stack(vectors), transductive=True) if vectors else ())
+    for name, kind, answer in found:
+        yield name, answer if kind is None else prediction_of(kind, few.labels, next(rows), abstain_below)
+
+
 def classify(
     files: opt.Files,
     labels: opt.Labels = None,
@@ -58,6 +88,9 @@ def classify(
     abstain_below: Annotated[
         float | None, typer.Option(help="Give no label where the best score is below this.", min=0, max=1)
     ] = None,
+    together: Annotated[
+        bool, typer.Option("--together", help="With --examples: all files are asked at once, and learnt from too.")
+    ] = False,
     modality: opt.ModalityName = None,
     units: opt.Units = None,
     bands: opt.Bands = None,
@@ -70,6 +103,8 @@ def classify(
     reading = opt.reading(units, bands, wavelengths, crs, id_)
     if (labels is None) == (examples is None):
         raise typer.BadParameter("give either --labels a,b,c or --examples FOLDER")
+    if together and examples is None:
+        raise typer.BadParameter("--together goes with --examples FOLDER; leave it out")
     classes = opt.words(labels)
     shown = None if examples is None else read_examples(examples, modality, reading)
     import allspark
@@ -80,28 +115,29 @@ def classify(
     few = None if shown is None else spark.few_shot(shown, at=at)
     results: list[dict[str, Any]] = []
     failed: list[tuple[str, str]] = []
-    for chunk in read_chunks(files, modality, reading):
-        answers = _answer(
-            chunk,
-            lambda items: spark.classify(items, classes, examples=few, at=at, abstain_below=abstain_below),
-            lambda prediction: prediction.error is not None,
+    chunks = read_chunks(files, modality, reading)
+    if together and few is not None:
+        pairs = _together(spark, few, chunks, abstain_below)
+    else:
+        pairs = _each(
+            chunks, lambda items: spark.classify(items, classes, examples=few, at=at, abstain_below=abstain_below)
         )
-        for entry, answer in zip(chunk, answers, strict=True):
-            error = answer if isinstance(answer, str) else answer.error
-            if error is not None:
-                failed.append((entry.name, error))
-                results.append({"file": entry.name, "error": error})
-                continue
-            results.append(
-                {
-                    "file": entry.name,
-                    "label": None if answer.abstained else answer.label,
-                    "scores": answer.scores,
-                    "inputs_used": answer.inputs_used,
-                    "abstained": answer.abstained,
-                    "error": None,
-                }
-            )
+    for name, answer in pairs:
+        error = answer if isinstance(answer, str) else answer.error
+        if error is not None:
+            failed.append((name, error))
+            results.append({"file": name, "error": error})
+            continue
+        results.append(
+            {
+                "file": name,
+                "label": None if answer.abstained else answer.label,
+                "scores": answer.scores,
+                "inputs_used": answer.inputs_used,
+                "abstained": answer.abstained,
+                "error": None,
+            }
+        )
     if as_json:
         emit_json({"model": model, "at": at, "results": results})
     else:
