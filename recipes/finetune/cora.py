@@ -117,7 +117,7 @@ def main() -> None:
     reference = reference_of({"words": words.toarray(), "smoothed words": smooth}, links, topics, parts)
     options: dict[str, Any] = {
         "data": str(manifest), "task": "node", "at": "encoder", "train": ["heads"], "hops": 1, "neighbours": 4,
-        "wide": 32, "wide_dropout": 0.5, "apart": 0.9, "consistency": 1.0, "steps": 120, "batch": 128, "lr": 1e-2,
+        "wide": 32, "wide_dropout": 0.5, "apart": 0.9, "consistency": 3.0, "steps": 120, "batch": 128, "lr": 1e-2,
         "weight_decay": 0.1, "average": 0.97, "eval_every": 60,
     }  # fmt: skip
 
