@@ -166,9 +166,10 @@ class WideHead(nn.Module):
             roads.append(self.wide(numbers, len(pooled)))
         if self.words is not None:
             roads.append(self.words(*words))
-        for name, road in self.around.items():
-            around = numbers.get(name)
-            roads.append(road(pooled.new_zeros(len(pooled), road.size) if around is None else around))
+        for name, layers in self.around.items():
+            assert isinstance(layers, AroundRoad)
+            around = numbers.get(name)  # an item that lacks the modality is one around which nothing stands
+            roads.append(layers(pooled.new_zeros(len(pooled), layers.size) if around is None else around))
         road = torch.stack(roads).sum(0)
         if not self.adds:
             return self.head(pooled + road.to(pooled), tokens)
