@@ -123,6 +123,8 @@ class Examples:
         if changed is None:
             return None
         items, answer = changed
+        if answer is found[1]:  # as it was: it is prepared already
+            return self[index]
         return self.processor.prepare(items), self.task.target(answer, self.head, items, self.processor.inputs)
 
 
