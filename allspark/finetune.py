@@ -25,6 +25,7 @@ from . import atomic
 from .adapters import card
 from .tuning import checkpoints
 from .tuning.blame import blame
+from .tuning.consistency import VIEWS, disagreement
 from .tuning.data import Batches
 from .tuning.dryrun import report
 from .tuning.journal import Journal
@@ -69,7 +70,8 @@ def batches(prepared: Prepared, plan: Plan, options: Options, first: int, count:
         epoch, begin = divmod(number, len(plan))
         steps = plan.epoch(epoch)[begin : begin + first + count - number]
         seed = None if options.augment == "none" else options.seed
-        data = Batches(prepared.examples, steps, seed, turn=not options.heading, first=number)
+        views = VIEWS if options.consistency else 1
+        data = Batches(prepared.examples, steps, seed, turn=not options.heading, first=number, views=views)
         # a generator of its own: the loader must not move the random state that dropout draws from
         own = torch.Generator().manual_seed(options.seed)
         yield from DataLoader(data, batch_size=None, num_workers=options.workers, generator=own)
@@ -121,12 +123,15 @@ def run(options: Options) -> dict[str, Any]:
     def learn(collated: Any, targets: Any, step: Step) -> Tensor:
         """One forward and backward pass; the mean loss over all ranks' examples."""
         with accelerator.accumulate(model):
-            loss, count, _, _ = forward(model, task, head, collated, targets, device, weight)
+            loss, count, output, _ = forward(model, task, head, collated, targets, device, weight)
             everywhere = accelerator.reduce(torch.stack([loss.detach(), count]), "sum")
-            mean = everywhere[0] / everywhere[1]
+            labelled = everywhere[1].clamp_min(1e-12)  # a step may have drawn items without a label alone
+            mean = everywhere[0] / labelled
             if not bool(torch.isfinite(everywhere[0])):
                 blame(prepared, step, wrapped, device, facts["step"], gather)
-            scaled = loss * world / everywhere[1]  # DDP takes the mean over ranks
+            scaled = loss * world / labelled  # DDP takes the mean over ranks
+            if options.consistency:
+                scaled = scaled + options.consistency * disagreement(output.logits.float())
             if plan.mixed and not sharded:  # parts of other modalities get a gradient of zero, on every rank alike
                 scaled = scaled + sum((p * 0.0).sum() for p in trained)
             accelerator.backward(scaled)

@@ -241,6 +241,8 @@ class Graph:
         positions: (V, 2) longitude, latitude or metres.
         count: V, where neither nodes nor positions say it (isolated nodes at the end); else the largest number + 1.
         centre: the node that the item is about, where it is about one: the neighbourhood of a node (an ego graph).
+        around: (V, W) what stands about each node in a bigger graph, or (1, W) about the centre alone
+            (``encoders.graph.around``).
 
     Raises:
         ValueError: an edge that names a node which is not there, or features of another length.
@@ -252,6 +254,7 @@ class Graph:
     positions: np.ndarray | None = None
     count: int | None = None
     centre: int | None = None
+    around: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         edges = np.asarray(self.edges)

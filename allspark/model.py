@@ -205,7 +205,8 @@ class AllSparkModel(PreTrainedModel):
         wide = self.config.heads[head].get("wide")
         if wide is None:
             return self.heads[head](pooled, first)
-        given = {name: part for name, part in inputs.items() if name in wide["sizes"]}
+        read = {*wide["sizes"], *wide.get("around", ())}
+        given = {name: part for name, part in inputs.items() if name in read}
         if any(isinstance(part, Tokens) for part in given.values()):
             raise ValueError(f"head {head!r} reads the items' own numbers, but tokens came in place of the items")
         return self.heads[head](pooled, first, own_numbers(given), words)  # type: ignore[arg-type]

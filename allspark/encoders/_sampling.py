@@ -99,12 +99,58 @@ def principal(graph: Graph, width: int = PRINCIPAL) -> Graph:
     return replace(graph, nodes=(reduced * signs).astype(np.float32))
 
 
+def around(graph: Graph, rounds: int = 10, stay: float = 0.1) -> np.ndarray | None:
+    """What stands about each node: wide node features spread along the links by personalised PageRank.
+
+    x' = (1 - a) D^-1/2 (A + I) D^-1/2 x' + a x, as "Predict then Propagate" spreads answers (Gasteiger et al., ICLR
+    2019), here for a linear layer to read: it reaches farther than a neighbourhood that an encoder reads, and keeps
+    every column, which their principal part does not.
+
+    Args:
+        graph: any size.
+        rounds: of spreading; no node farther than this is heard of.
+        stay: a, the share of a node's own features in each round.
+
+    Returns:
+        (V, W) float32, rows of length 1; None where features are of at most ``PRINCIPAL`` columns or there are none.
+
+    Example:
+        >>> chain = Graph(np.array([[0, 1], [1, 2]]), nodes=np.eye(3, 200))
+        >>> about = around(chain)
+        >>> about.shape, bool(about[0, 1] > about[0, 2] > 0)
+        ((3, 200), True)
+    """
+    if graph.nodes is None or graph.nodes.shape[1] <= PRINCIPAL:
+        return None
+    from scipy.sparse import csr_array, diags_array, eye_array
+
+    count = len(graph.nodes)
+    own = np.nan_to_num(graph.nodes.astype(np.float32), posinf=0.0, neginf=0.0)
+    # a row of many words must not drown its neighbours
+    own = own / np.maximum(np.abs(own).sum(1, keepdims=True), 1e-12)
+    near = Neighbours(graph.edges, count)
+    links = csr_array((np.ones(len(near.targets), np.float32), near.targets, near.starts), shape=(count, count))
+    links = links + eye_array(count, dtype=np.float32)
+    root = diags_array((1 / np.sqrt(links.sum(1))).astype(np.float32))
+    walk, found = csr_array(root @ links @ root), own
+    for _ in range(rounds):
+        found = (1 - stay) * (walk @ found) + stay * own
+    return (found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+
+
+def reduced(graph: Graph) -> Graph:
+    """The graph with the principal part of wide features, and what of all of them stands around each node."""
+    if graph.around is not None:
+        return graph
+    return replace(principal(graph), around=around(graph))
+
+
 def egos(graph: Graph, nodes: Sequence[int], hops: int = 2, limit: int = 256) -> list[Graph]:
     """The neighbourhood of each of these nodes: to classify a node is to classify the graph around it.
 
     A graph without node features lends its neighbourhoods the structural features of the whole graph (degrees,
     PageRank, …): at the rim of a neighbourhood they could no longer be counted. Wide features come as their principal
-    part (``principal``).
+    part (``principal``), and beside it as what stands around the node (``around``).
 
     Args:
         graph: any size.
@@ -127,7 +173,8 @@ def egos(graph: Graph, nodes: Sequence[int], hops: int = 2, limit: int = 256) ->
     if wrong:
         raise ValueError(f"node {wrong[0]} was asked for, but the nodes are 0 to {count - 1}; name one of these")
     neighbours = Neighbours(graph.edges, count)
-    features = principal(graph).nodes
+    graph = reduced(graph)
+    features = graph.nodes
     if features is None:
         from ._structure import structure
 
@@ -148,6 +195,7 @@ def egos(graph: Graph, nodes: Sequence[int], hops: int = 2, limit: int = 256) ->
                 edge_features=None if graph.edge_features is None else np.asarray(graph.edge_features)[inner],
                 positions=None if graph.positions is None else graph.positions[kept],
                 centre=0,
+                around=None if graph.around is None else graph.around[[node]],
             )
         )
         place[kept] = -1

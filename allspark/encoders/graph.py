@@ -20,12 +20,12 @@ from torch import Tensor, nn
 from ..items import Graph
 from ..modality import Modality, register
 from ._augment import network
-from ._sampling import ego, egos, principal
+from ._sampling import around, ego, egos, principal, reduced
 from ._structure import STRUCTURE, structure
 from .base import Encoder, Tokens
 from .vit import Transformer
 
-__all__ = ["GraphEncoder", "ego", "egos", "prepare", "principal", "spread"]
+__all__ = ["GraphEncoder", "around", "ego", "egos", "prepare", "principal", "reduced", "spread"]
 
 NODE = 64  # numbers that node features are projected to, twice: as they are, and standardised in their graph
 EDGE = 8  # numbers that edge features are projected to
@@ -142,7 +142,8 @@ def prepare(item: Graph, *, tokens: int = 256) -> dict[str, Tensor]:
     """A graph -> node features, edges in both directions, and the token each node is pooled into.
 
     Returns:
-        "nodes" (V, F); "edges" (2, E); "edge_features" (E, G); "assign" (V,) below ``tokens``; "summary" (S,).
+        "nodes" (V, F); "edges" (2, E); "edge_features" (E, G); "assign" (V,) below ``tokens``; "summary" (S,);
+        "around" (W,), which heads alone read: what stands around the centre, W = 0 where that is not known.
     """
     count = int(item.count or 0)
     shape, both, rank = structure(item.edges, count)
@@ -173,7 +174,15 @@ def prepare(item: Graph, *, tokens: int = 256) -> dict[str, Tensor]:
         "edge_features": torch.from_numpy(edge_features),
         "assign": torch.from_numpy(assign(both, rank, tokens, item.centre).astype(np.int64)),
         "summary": torch.from_numpy(summary.astype(np.float32)),
+        "around": torch.from_numpy(_around(item)),
     }
+
+
+def _around(item: Graph) -> np.ndarray:
+    """(W,) what stands around the centre; (0,) where there is no centre or nothing is known."""
+    if item.around is None or item.centre is None:
+        return np.zeros(0, np.float32)
+    return item.around[item.centre if len(item.around) > 1 else 0].astype(np.float32)
 
 
 def spread(values: Tensor, item: Graph, *, tokens: int = 256) -> Tensor:
@@ -183,7 +192,11 @@ def spread(values: Tensor, item: Graph, *, tokens: int = 256) -> Tensor:
 
 
 def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
-    """One big graph of separate parts: nodes (ΣV, F), edges (2, ΣE) renumbered, ``batch`` (ΣV,) the part of a node."""
+    """One big graph of separate parts: nodes (ΣV, F), edges (2, ΣE) renumbered, ``batch`` (ΣV,) the part of a node.
+
+    What stands around the centres is (B, W), W the most that is known of any.
+    """
+    widest = max(len(sample["around"]) for sample in samples)
     sizes = torch.tensor([len(sample["nodes"]) for sample in samples])
     offsets = torch.cumsum(sizes, 0) - sizes
     return {
@@ -193,14 +206,20 @@ def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         "assign": torch.cat([sample["assign"] for sample in samples]),
         "batch": torch.repeat_interleave(torch.arange(len(samples)), sizes),
         "summary": torch.stack([sample["summary"] for sample in samples]),
+        "around": torch.stack([F.pad(one := sample["around"], (0, widest - len(one))) for sample in samples]),
     }
 
 
-def own_numbers(nodes: Tensor, edges: Tensor, batch: Tensor, summary: Tensor, **_: Tensor) -> Tensor:
-    """(B, 3 · F + S): the node that is asked for, its neighbours' mean, the mean over all nodes, and the summary.
+def own_numbers(
+    nodes: Tensor, edges: Tensor, batch: Tensor, summary: Tensor, around: Tensor | None = None, **_: Tensor
+) -> Tensor:
+    """(B, W) what stands around the node that is asked for, where that is known, and nothing else.
 
-    Zeros stand for a node where none is asked for, and for its neighbours.
+    Otherwise (B, 3 · F + S): the node that is asked for, its neighbours' mean, the mean over all nodes, and the
+    summary. Zeros stand for a node where none is asked for, and for its neighbours.
     """
+    if around is not None and around.shape[1]:
+        return around
     graphs = len(summary)
     asked = nodes[:, CENTRE : CENTRE + 1]
 
@@ -250,9 +269,19 @@ class GraphEncoder(Encoder):
         self.blocks = Transformer(width, depth, heads, drop_path=drop_path)
 
     def forward(  # type: ignore[override]
-        self, nodes: Tensor, edges: Tensor, edge_features: Tensor, assign: Tensor, batch: Tensor, summary: Tensor
+        self,
+        nodes: Tensor,
+        edges: Tensor,
+        edge_features: Tensor,
+        assign: Tensor,
+        batch: Tensor,
+        summary: Tensor,
+        around: Tensor | None = None,
     ) -> Tokens:
-        """The union of B graphs -> Tokens (B, 1 + N, D), N the largest number of tokens among them."""
+        """The union of B graphs -> Tokens (B, 1 + N, D), N the largest number of tokens among them.
+
+        ``around`` is for heads (``own_numbers``): how many columns it has depends on the graph.
+        """
         graphs, most = len(summary), int(assign.max()) + 1
         ones = torch.ones(len(nodes), 1, device=nodes.device)
         degree = torch.zeros_like(ones).index_add_(0, edges[1], torch.ones(edges.shape[1], 1, device=nodes.device))

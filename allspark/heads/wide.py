@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..encoders.base import Tokens
+from .around import AroundRoad
 from .words import WordRoad
 
 BINS = 32  # pieces of a number's range, each with as many training items
@@ -131,6 +132,7 @@ class WideHead(nn.Module):
         head: of classification, regression or trajectory.
         width: H, of the pooled vector.
         wide: ``Wide``'s arguments but for ``outputs``; "words", where items hold words, are ``WordRoad``'s own;
+            "around", where something stands around them, modality -> how many numbers (``AroundRoad``);
             "apart", the road's share of the answer where both learn by themselves, is 0 where they learn together.
 
     Raises:
@@ -144,11 +146,13 @@ class WideHead(nn.Module):
         self.adds = last is not None
         given = {"outputs": width if last is None else last.out_features, **wide}
         words, self.apart = given.pop("words", None), float(given.pop("apart", 0.0))
+        around = given.pop("around", {})
         if self.apart and not self.adds:
             raise ValueError("--apart came for a head of futures, which the road's answer is no part of; leave it out")
         self.wide = Wide(**given) if given["sizes"] else None
         layers = {key: given[key] for key in ("outputs", "width", "dropout")}
         self.words = None if words is None else WordRoad(**words, **layers)
+        self.around = nn.ModuleDict({name: AroundRoad(size, **layers) for name, size in around.items()})
 
     def forward(
         self, pooled: Tensor, tokens: Tokens | None, numbers: Mapping[str, Tensor], words: tuple[Tensor, Tensor]
@@ -162,6 +166,10 @@ class WideHead(nn.Module):
             roads.append(self.wide(numbers, len(pooled)))
         if self.words is not None:
             roads.append(self.words(*words))
+        for name, layers in self.around.items():
+            assert isinstance(layers, AroundRoad)
+            around = numbers.get(name)  # an item that lacks the modality is one around which nothing stands
+            roads.append(layers(pooled.new_zeros(len(pooled), layers.size) if around is None else around))
         road = torch.stack(roads).sum(0)
         if not self.adds:
             return self.head(pooled + road.to(pooled), tokens)

@@ -46,7 +46,7 @@ def blame(
             sample, target = examples[row]
             collated = data.collate([{name: sample[name] for name in step.modalities}], [target])
             loss, count, _, _ = forward(model, task, head, collated, [target], device, None)
-            if turn < len(step.rows) and not bool(torch.isfinite(loss / count)):
+            if turn < len(step.rows) and not bool(torch.isfinite(loss / count.clamp_min(1e-12))):
                 source = examples.rows[examples.facts[row].row]
                 lines.append(f"line {source.line} ({', '.join(short(str(v)) for v in source.inputs.values())})")
     lines = gather(lines) if gather is not None else lines

@@ -123,6 +123,8 @@ class Examples:
         if changed is None:
             return None
         items, answer = changed
+        if answer is found[1]:  # as it was: it is prepared already
+            return self[index]
         return self.processor.prepare(items), self.task.target(answer, self.head, items, self.processor.inputs)
 
 
@@ -196,12 +198,21 @@ class Batches(torch.utils.data.Dataset):
         seed: of the augmentation; None for none.
         turn: whether flips and turns are allowed.
         first: the number of the first step, counted from the run's beginning.
+        views: how often each example stands in its batch, each time augmented anew: all once, then all again.
     """
 
     def __init__(
-        self, examples: Examples, steps: Sequence[Step], seed: int | None = None, *, turn: bool = True, first: int = 0
+        self,
+        examples: Examples,
+        steps: Sequence[Step],
+        seed: int | None = None,
+        *,
+        turn: bool = True,
+        first: int = 0,
+        views: int = 1,
     ) -> None:
         self.examples, self.steps, self.seed, self.turn, self.first = examples, steps, seed, turn, first
+        self.views = views
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -209,19 +220,21 @@ class Batches(torch.utils.data.Dataset):
     def __getitem__(self, number: int) -> tuple[dict[str, Any], list[Any], Step]:
         step = self.steps[number]
         samples, targets = [], []
-        for index in step.rows:
-            sample, target = self._example(index, self.first + number, step.modalities)
-            samples.append(sample)
-            targets.append(target)
+        for view in range(self.views):
+            for index in step.rows:
+                sample, target = self._example(index, self.first + number, step.modalities, view)
+                samples.append(sample)
+                targets.append(target)
         return self.collate(samples, targets), targets, step
 
-    def _example(self, index: int, step: int, modalities: Sequence[str]) -> tuple[dict[str, Any], Any]:
+    def _example(self, index: int, step: int, modalities: Sequence[str], view: int) -> tuple[dict[str, Any], Any]:
         """These modalities of an example, as they are or changed."""
         if self.seed is None:
             sample, target = self.examples[index]
             return {name: sample[name] for name in modalities}, target
         # by step and example, so that neither a resumed run nor the number of ranks changes the draw
-        random = torch.Generator().manual_seed(hash((self.seed, step, index)) % 2**63)
+        key = (self.seed, step, index, view) if view else (self.seed, step, index)
+        random = torch.Generator().manual_seed(hash(key) % 2**63)
         varied = self.examples.varied(index, random, self.turn)
         if varied is not None:
             return varied

@@ -71,6 +71,9 @@ class Options:
     heading: bool = _option(False, "a heading matters (ground views, wind, traffic): no flips, no turns")
     balance: str = _option("none", "for classes of unequal size", choices=("none", "weights", "sampling"))
     smoothing: float = _option(0.0, "of labels, shared among all classes")
+    consistency: float = _option(
+        0.0, "for classify and node: weight of saying the same of an item augmented twice, labelled or not; 0: none"
+    )
     cache_gib: float = _option(4.0, "memory for prepared examples; what does not fit is read again")
     workers: int = _option(0, "processes that prepare batches beside each training process")
     # the training
@@ -117,6 +120,10 @@ class Options:
         for name in (*shares, "lora_dropout", "drop_path", "wide_dropout", "apart"):
             check(0 <= getattr(self, name) < 1, name, "a share from 0 to below 1")
         check(self.wide >= 0, "wide", "a whole number of at least 0")
+        check(self.consistency >= 0, "consistency", "a number of at least 0")
+        if self.consistency:
+            check(self.task in ("classify", "node"), "consistency", "--task classify or node beside it")
+            check(self.augment != "none", "consistency", "augmentations (--augment auto), of which it says the same")
         check(not self.apart or self.wide > 0, "apart", "--wide beside it")
         check(self.val + self.test < 1, "val", f"less than 1 together with --test {self.test}")
         for name in ("lr", "encoder_lr", "clip", "block", "alpha"):

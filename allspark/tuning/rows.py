@@ -146,7 +146,7 @@ class Items:
 
 
 def _reduced(whole: Any) -> Any:
-    """A graph with the principal part of wide node features, taken once and not for every neighbourhood."""
-    from ..encoders.graph import principal
+    """A graph whose wide node features are reduced and spread once and not for every neighbourhood."""
+    from ..encoders.graph import reduced
 
-    return principal(whole) if isinstance(whole, Graph) else whole
+    return reduced(whole) if isinstance(whole, Graph) else whole

@@ -110,6 +110,11 @@ def class_shares(labels: Sequence[str]) -> list[float]:
     return [1.0 / counts[label] for label in labels]
 
 
+def evenly(apart: Sequence[bool]) -> list[float]:
+    """Weights of drawing that make two parts, the one and the other, equally frequent."""
+    return class_shares([str(one) for one in apart])
+
+
 def class_weights(counts: Sequence[float]) -> list[float]:
     """Weights of the loss by class: n / (K · n_k), so that their mean over the examples is 1."""
     total, classes = float(sum(counts)), len(counts)

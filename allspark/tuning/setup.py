@@ -20,9 +20,10 @@ from .data import Examples, Skipped, TooManyBadError, survey
 from .leakage import leaks
 from .options import Options
 from .rows import read_rows
-from .sampling import class_shares, class_weights
+from .sampling import class_shares, class_weights, evenly
 from .splits import PARTS, split
 from .tasks import Task, make_task
+from .tasks.classify import UNLABELLED
 from .trainables import adapt, checkpointing, stochastic_depth
 from .wide import wide_road
 from .words import FrozenWords
@@ -182,6 +183,10 @@ def _balance(
     options: Options, answers: Sequence[Any], head: dict[str, Any] | None
 ) -> tuple[torch.Tensor | None, list[float] | None]:
     """Class weights for the loss, or shares of drawing."""
+    if options.consistency and UNLABELLED in answers:
+        if options.balance != "none":
+            raise ValueError("--balance came with rows that have no label; label them, or leave one of the two out")
+        return None, evenly([answer == UNLABELLED for answer in answers])
     if options.balance == "none":
         return None, None
     if head is None or "labels" not in head:

@@ -1,6 +1,7 @@
 """The road past the encoder (``heads/wide.py``) made for the training items: how many numbers, and their scales.
 
-Items of words have no numbers but words, which go through a road of their own (``heads/words.py``).
+Items of words have no numbers but words, which go through a road of their own (``heads/words.py``), and so do nodes of
+many features with what stands around them (``heads/around.py``).
 """
 
 from __future__ import annotations
@@ -42,12 +43,16 @@ def wide_road(
         )
     names = sorted({name for i in rows for name in examples.facts[i].modalities})
     chosen = rows[:: max(1, -(-len(rows) // MOST))]
-    wide, buffers = _of_numbers(examples, chosen, [name for name in names if modalities.get(name).numbers is not None])
+    around = _around(examples, chosen)
+    plain = [name for name in names if modalities.get(name).numbers is not None and name not in around]
+    wide, buffers = _of_numbers(examples, chosen, plain)
     spoken = [name for name in names if modalities.get(name).encoder is None]
-    if not wide["sizes"] and not spoken:
+    if not wide["sizes"] and not spoken and not around:
         raise ValueError(f"--wide came for {', '.join(names)}, whose items have no numbers of their own; leave it out")
     if spoken:
         wide["words"] = {"pieces": len(examples.processor.tokenizer)}
+    if around:
+        wide["around"] = around
     head["wide"] = {**wide, "width": options.wide, "dropout": options.wide_dropout}
     if options.apart:
         head["wide"]["apart"] = options.apart
@@ -92,6 +97,27 @@ def _of_numbers(
     return {"sizes": sizes, **shapes}, buffers
 
 
+def _around(examples: Examples, chosen: Sequence[int]) -> dict[str, int]:
+    """Modality -> how many numbers stand around the items' centres, of those whose items all have them.
+
+    Raises:
+        ValueError: items with several numbers of them, as nodes of different graphs.
+    """
+    widths: dict[str, set[int]] = {}
+    for i in chosen:
+        for name, sample in examples[i][0].items():
+            if isinstance(sample, Mapping) and "around" in sample:
+                widths.setdefault(name, set()).add(len(sample["around"]))
+    found = {name: sorted(each) for name, each in widths.items() if any(each)}
+    for name, several in found.items():
+        if len(several) > 1:
+            raise ValueError(
+                f"--wide came for {name} items of {several[0]} to {several[-1]} features; bring them to one number of "
+                "columns, or leave it out"
+            )
+    return {name: each[0] for name, each in found.items()}
+
+
 def _said(
     examples: Examples, chosen: Sequence[int], spoken: Sequence[str], head: Mapping[str, Any]
 ) -> Iterator[tuple[Tensor, int | None]]:
@@ -100,4 +126,4 @@ def _said(
         fact = examples.facts[i]
         said = [examples[i][0][name] for name in spoken if name in fact.modalities]
         if said:
-            yield torch.cat(said), head["labels"].index(fact.answer) if "labels" in head else None
+            yield torch.cat(said), head["labels"].index(fact.answer) if fact.answer in head.get("labels", ()) else None

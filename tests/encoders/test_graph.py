@@ -6,7 +6,18 @@ import pytest
 import torch
 
 from allspark.encoders._structure import adjacency, pagerank, returns, triangles
-from allspark.encoders.graph import GraphEncoder, assign, collate, ego, egos, prepare, principal, project, spread
+from allspark.encoders.graph import (
+    GraphEncoder,
+    around,
+    assign,
+    collate,
+    ego,
+    egos,
+    prepare,
+    principal,
+    project,
+    spread,
+)
 from allspark.items import Graph
 
 
@@ -181,3 +192,40 @@ def test_the_centre_is_told_apart_from_its_neighbours():
 def test_spread_gives_every_node_its_own_token():
     graph = Graph(edges_of(nx.path_graph(5)))
     assert spread(torch.arange(6.0)[:, None], graph).flatten().tolist() == [1, 2, 3, 4, 5]
+
+
+def test_what_stands_around_a_node_is_spread_by_personalised_pagerank():
+    graph = nx.barabasi_albert_graph(40, 2, seed=1)
+    rng = np.random.default_rng(0)
+    values = (rng.random((40, 90)) < 0.1).astype(np.float32)
+    values[:, 0] = 1  # every row has something
+    found = around(Graph(edges_of(graph), nodes=values), rounds=200, stay=0.2)
+    links = nx.to_numpy_array(graph) + np.eye(40)
+    root = links.sum(1) ** -0.5
+    walk = root[:, None] * links * root
+    expected = 0.2 * np.linalg.solve(np.eye(40) - 0.8 * walk, values / values.sum(1, keepdims=True))
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert around(Graph(edges_of(graph), nodes=values[:, :64])) is None
+    assert around(Graph(edges_of(graph))) is None
+
+
+def test_a_neighbourhood_keeps_what_stands_around_its_centre():
+    graph = nx.barabasi_albert_graph(40, 2, seed=1)
+    values = np.random.default_rng(0).random((40, 90)).astype(np.float32)
+    whole = Graph(edges_of(graph), nodes=values)
+    about = around(whole)
+    parts = egos(whole, [3, 17], hops=1)
+    for node, part in zip((3, 17), parts):
+        np.testing.assert_array_equal(part.around, about[[node]])
+        np.testing.assert_array_equal(prepare(part)["around"].numpy(), about[node])
+    assert prepare(whole)["around"].shape == (0,), "no node is asked for"
+    narrow = ego(Graph(edges_of(graph), nodes=values[:, :3]), 3, hops=1)
+    batch = collate([prepare(part) for part in (*parts, narrow)])
+    assert batch["around"].shape == (3, 90)
+    assert not batch["around"][2].any()
+    encoder = GraphEncoder(width=32, rounds=1, depth=1)
+    batch = collate([prepare(part) for part in parts])
+    torch.testing.assert_close(
+        encoder(**batch).features, encoder(**{**batch, "around": batch["around"] * 0}).features
+    )

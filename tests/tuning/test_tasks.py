@@ -258,3 +258,7 @@ def test_ways_are_varied_with_what_follows_them(tiny_folder, tmp_path):
     two = examples.varied(0, torch.Generator().manual_seed(1), True)
     assert torch.equal(one[0]["trajectory"]["steps"], two[0]["trajectory"]["steps"])
     assert one[1].shape == (4, 2)
+    sample, target = examples.varied(0, torch.Generator().manual_seed(int(same.argmax())), True)
+    for key, value in examples.processor.prepare(seen)["trajectory"].items():
+        torch.testing.assert_close(sample["trajectory"][key], value, msg=f"{key} of a way that stays as it is")
+    torch.testing.assert_close(target, torch.from_numpy(ahead).float())

@@ -69,8 +69,8 @@ def make_task(options: Options, settings: Mapping[str, Mapping[str, Any]]) -> Ta
 
     sizes = {name: int(given["size"]) for name, given in settings.items() if "size" in given}
     makers: dict[str, Callable[[], Any]] = {
-        "classify": lambda: Classify("classify", options.smoothing, options.at),
-        "node": lambda: Classify("node", options.smoothing, options.at),
+        "classify": lambda: Classify("classify", options.smoothing, options.at, unlabelled=options.consistency > 0),
+        "node": lambda: Classify("node", options.smoothing, options.at, unlabelled=options.consistency > 0),
         "regress": lambda: Regress(options.at),
         "segment": lambda: Segment(options.class_names(), options.window, options.smoothing, sizes),
         "answer": Answer,

@@ -18,6 +18,9 @@ from torch import Tensor
 from ...items import Graph, Item
 from ...readers.manifest import Row
 
+UNLABELLED = ""  # the answer of a row that has none and is learnt from all the same (``--consistency``)
+LEFT_OUT = -100  # its class number, which cross-entropy leaves out
+
 
 @dataclass(frozen=True)
 class Classify:
@@ -28,16 +31,17 @@ class Classify:
     at: str = "language"
     main: str = "accuracy"
     higher: bool = True
+    unlabelled: bool = False  # may rows of the training part lack a label?
 
     def examples(self, row: Row, items: dict[str, Item]) -> Iterator[tuple[dict[str, Item], str]]:
         """The row as it is, with its label."""
-        if row.label is None:
+        if row.label is None and not (self.unlabelled and row.split == "train"):
             raise ValueError(f"line {row.line} has no label; --task {self.name} wants one in every row")
         if self.name == "node":
             graphs = [item for item in items.values() if isinstance(item, Graph)]
             if not graphs or graphs[0].centre is None:
                 raise ValueError(f"line {row.line} names no node; --task node wants the columns graph and graph.node")
-        yield items, row.label
+        yield items, UNLABELLED if row.label is None else row.label
 
     def summary(self, answer: str) -> str:
         """The label itself."""
@@ -49,11 +53,11 @@ class Classify:
         """A linear layer over the labels of the training part, sorted."""
         from . import pooled_width
 
-        counts = Counter(parts["train"])
+        counts = Counter(answer for answer in parts["train"] if answer != UNLABELLED)
         if len(counts) < 2:
             raise ValueError(f"the training part has one label alone, {next(iter(counts))!r}; wanted at least two")
         for part, answers in parts.items():
-            unknown = Counter(answer for answer in answers if answer not in counts)
+            unknown = Counter(answer for answer in answers if answer not in counts and answer != UNLABELLED)
             if unknown:
                 label, count = unknown.most_common(1)[0]
                 raise ValueError(
@@ -70,16 +74,19 @@ class Classify:
     def target(self, answer: str, head: dict[str, Any] | None, items: Mapping[str, Item], settings: Any) -> Tensor:
         """The label's number."""
         assert head is not None
-        return torch.tensor(head["labels"].index(answer))
+        return torch.tensor(LEFT_OUT if answer == UNLABELLED else head["labels"].index(answer))
 
     def words(self, targets: Sequence[Any]) -> dict[str, list[str]]:
         """None: the head answers."""
         return {}
 
     def loss(self, output: Any, targets: Sequence[Tensor], head: Any, weight: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Cross-entropy, summed with the classes' weights."""
+        """Cross-entropy of what has a label, summed with the classes' weights."""
         target = torch.stack(list(targets))
-        total = torch.tensor(float(len(target)), device=target.device) if weight is None else weight[target].sum()
+        known = target[target != LEFT_OUT]
+        total = torch.tensor(float(len(known)), device=target.device) if weight is None else weight[known].sum()
+        if not len(known):  # the mean of nothing is no number
+            return output.logits.float().sum() * 0.0, total
         return head.loss(output.logits.float(), target, weight=weight, smoothing=self.smoothing) * total, total
 
     def metrics(self, head: dict[str, Any] | None) -> dict[str, Any]:
