@@ -82,9 +82,10 @@ def pack(name: str, split: str, data: Path, folder: Path, settings: dict[str, An
 
 
 def fingerprint(name: str, settings: dict[str, Any], per_class: int = PER_CLASS) -> str:
-    """Of the file that reads a source, and of what its items are prepared with."""
+    """Of the file that reads a source, of what prepares its items, and of the settings that this is given."""
     code = inspect.getsource(inspect.getmodule(SOURCES[name].scan))  # type: ignore[arg-type]
-    words = json.dumps([code, settings, per_class], sort_keys=True, default=str)
+    prepares = [inspect.getsource(modalities.get(part).prepare) for part in SOURCES[name].modality.split("+")]
+    words = json.dumps([code, prepares, settings, per_class], sort_keys=True, default=str)
     return hashlib.sha256(words.encode()).hexdigest()[:16]
 
 

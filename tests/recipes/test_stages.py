@@ -260,3 +260,13 @@ def test_what_another_reader_packed_is_packed_again(tmp_path, monkeypatch, capsy
     packed.pack("made_graphs", "val", tmp_path, folder, settings, per_class=2)
     assert path.stat().st_mtime_ns > first
     assert "packing it again" in capsys.readouterr().out
+
+
+def test_what_is_prepared_otherwise_is_packed_again(tmp_path, monkeypatch):
+    settings, source_of = dict(modalities.get("graph").input), packed.inspect.getsource
+    path = packed.pack("made_graphs", "val", tmp_path, tmp_path, settings, per_class=2)
+    first = path.stat().st_mtime_ns
+    other = lambda thing: "other features" if packed.inspect.isfunction(thing) else source_of(thing)  # noqa: E731
+    monkeypatch.setattr(packed.inspect, "getsource", other)
+    packed.pack("made_graphs", "val", tmp_path, tmp_path, settings, per_class=2)
+    assert path.stat().st_mtime_ns > first
