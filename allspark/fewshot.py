@@ -133,7 +133,7 @@ class FewShot:
             features: (N, D).
             transductive: look at all N items at once, as unlabelled items also show where the classes lie
                 (``fewshot_unlabelled.py``). What is said of an item then depends on the others. Measured beside
-                asking each alone in ``docs/league.md``: better for most kinds of data, worse for some texts and programs
+                asking each alone in ``docs/league.md``: better for most kinds of data, worse for some texts and code
                 from single examples and where classes lie in no clouds.
 
         Returns:
