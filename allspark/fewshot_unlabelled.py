@@ -6,7 +6,8 @@ are likely its own. Four things keep it from running away from the examples: the
 the examples alone, which does not move with how frequent the classes are; an item counts by the square of its
 probability, so that unsure ones move little, which matters where a class does not occur; a sure one counts half of an
 example, and all items of a class at most ``MOST`` times its examples; and what the classifier said of each item stays
-in the sum.
+in the sum. How sure a difference of cosines makes depends on how far they differ at all: those of words, in thousands
+of numbers, lie within hundredths of each other, those of an encoder's features within tenths.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from .fewshot_methods import normalise
 ROUNDS = 5
 SHARE = 0.5  # of an example, that a sure item counts
 MOST = 4.0  # times a class's examples, that its unlabelled items count together
-TEMPERATURE = 0.15  # of cosines, while centres move
+WIDTH = 0.3  # temperature of cosines while centres move, over how much an item's cosines to the classes differ
+HOTTEST = 0.6  # of those temperatures
 PRIOR = 1.0  # weight of the classifier's own logarithms, where held-back examples told how sure it may be
 SINGLE_PRIOR = 0.3  # the same from single examples, of which none can be held back
 SOFTER = 2.5  # the answer's temperature over that of the rounds: those are surer than they are right
@@ -83,11 +85,15 @@ class Examples:
             unit = unit * real[..., None]
         weight = torch.where(self.counts.amax(-1) > 1, PRIOR, SINGLE_PRIOR)[:, None, None]
         known = weight * probabilities.double().clamp_min(1e-12).log()
+        # spread of an item's cosines over the classes, root mean square over the items
+        first = (unit @ normalise(self.sums).transpose(1, 2)).var(-1, correction=0)  # (E, N)
+        mean = first.mean(1) if real is None else (first * real).sum(1) / real.sum(1).clamp(min=1)
+        heat = (WIDTH * mean.sqrt()).clamp(1e-6, HOTTEST)[:, None, None]
         likely, scores = probabilities.double(), known
         for _ in range(ROUNDS):
             sure = likely.square() if real is None else likely.square() * real[..., None]
             share = (MOST * self.counts / sure.sum(1).clamp_min(1e-9)).clamp_max(SHARE)  # (E, K)
             centres = normalise(self.sums + share[..., None] * (sure.transpose(1, 2) @ unit))
-            scores = unit @ centres.transpose(1, 2) / TEMPERATURE + known
+            scores = unit @ centres.transpose(1, 2) / heat + known
             likely = scores.softmax(-1)
         return (scores / SOFTER).softmax(-1)

@@ -44,6 +44,17 @@ def test_from_five_they_still_do():
     assert together >= alone
 
 
+def test_where_cosines_differ_by_hundredths_they_still_tell_classes_apart():
+    """As those of words do, in thousands of numbers."""
+    found = []
+    for seed in range(4):
+        examples, labels, asked, truth = clusters(seed, 1, [30] * 5, width=2048, spread=4.0)
+        model = FewShot.fit(examples, labels)
+        found.append([(model.predict(asked, transductive=t).argmax(-1) == truth).float().mean() for t in (False, True)])
+    alone, together = np.mean(found, 0)
+    assert together > alone + 0.05
+
+
 @pytest.mark.parametrize("counts", [[90, 10, 10, 10, 10], [40, 0, 40, 0, 0], [300, 3, 3, 3, 3]])
 def test_classes_need_not_be_equally_frequent(counts):
     alone, together = accuracies(1, counts)
