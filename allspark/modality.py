@@ -74,6 +74,8 @@ class Modality:
             flips and turns. None where nothing can be changed.
         numbers: (**tensors of a collated batch) -> (B, S), the items' own numbers in a fixed order, for heads with a
             road past the encoder (``heads/wide.py``). None where items have no numbers of their own.
+        pieces: is each of these numbers worth looking at by itself? No where they are a curve's (a spectrum), of which
+            neighbours all but repeat each other.
         pretrained: (encoder, its config) -> fill a freshly built encoder from the public checkpoint that its config
             names, and give back the config to keep, without the checkpoint's place.
     """
@@ -92,6 +94,7 @@ class Modality:
     pretrained: Callable[[Any, Mapping[str, Any]], dict[str, Any]] | None = None
     augment: Callable[[Sample, torch.Generator, bool], Sample] | None = None
     numbers: Callable[..., Tensor] | None = None
+    pieces: bool = True
 
 
 _REGISTRY: dict[str, Modality] = {}

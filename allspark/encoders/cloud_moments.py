@@ -79,6 +79,14 @@ def _distances(centres: Tensor, valid: Tensor) -> Tensor:
 
 def _shapes(offsets: Tensor) -> Tensor:
     """(B, G, K, 3) -> (B, G, ·): eigenvalue features of a group's points, and their cosines."""
+    found = shapes(offsets)
+    return torch.cat([found, _cosines(found, _SHAPE_WAVES, 1).flatten(2)], -1)
+
+
+def shapes(offsets: Tensor) -> Tensor:
+    """(B, G, K, 3) offsets in a group -> (B, G, 7) from 0 to 1: linearity, planarity, sphericity, change of curvature
+    (Weinmann et al., ISPRS 2015), how upright the normal is, how high and how large the group is.
+    """
     centred = offsets - offsets.mean(2, keepdim=True)
     covariance = centred.transpose(2, 3) @ centred / offsets.shape[2]
     values, axes = torch.linalg.eigh(covariance + 1e-6 * torch.eye(3, device=offsets.device))
@@ -86,5 +94,4 @@ def _shapes(offsets: Tensor) -> Tensor:
     total = low + middle + high
     lift = (offsets[..., 2].amax(2) - offsets[..., 2].amin(2)) / 4
     each = [(high - middle) / high, (middle - low) / high, low / high, 3 * low / total, axes[..., 2, 0].abs(), lift]
-    shapes = torch.stack([*each, total.sqrt() / 2], -1).clamp(0, 1)
-    return torch.cat([shapes, _cosines(shapes, _SHAPE_WAVES, 1).flatten(2)], -1)
+    return torch.stack([*each, total.sqrt() / 2], -1).clamp(0, 1)

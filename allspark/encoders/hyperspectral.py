@@ -24,6 +24,9 @@ from .spectra import collate, is_spectrum, sample_of, wavelengths_of
 from .spectral import SpectralPatchEmbedding, StepPool
 from .vit import Transformer, positions_2d
 
+MEAN, STD = 0.2, 0.15  # of reflectance
+_DARKEST = 0.01  # of those standard deviations, where logarithms begin
+
 
 def recognises(item: Raster) -> bool:
     """32 optical or thermal bands or more, of known wavelengths."""
@@ -37,8 +40,8 @@ def prepare(
     patch: int = 4,
     group: int = 10,
     max_tokens: int = 768,
-    mean: float = 0.2,
-    std: float = 0.15,
+    mean: float = MEAN,
+    std: float = STD,
     kelvin: Sequence[float] = (290.0, 20.0),
     dn_scale: float | None = None,
 ) -> dict[str, Tensor]:
@@ -89,14 +92,24 @@ def prepare(
 
 
 def own_numbers(pixels: Tensor, valid: Tensor, band_mask: Tensor, **_: Tensor) -> Tensor:
-    """(B, 3 C): the middle pixel's spectrum, and mean and spread of the valid pixels; NaN where there is none."""
+    """(B, 5 C + 2): the middle pixel's spectrum, mean and spread of the valid pixels; NaN where there is none.
+
+    Then the first two of these once more, as logarithms about their own mean over the bands, and these means: what a
+    surface reflects of each band, whatever falls on it, apart from how bright it is. (Shade and slope scale a whole
+    spectrum, which the spectral angle of Kruse et al., Remote Sens. Environ. 1993, leaves out in the same way.)
+    """
     there = valid[:, None].to(pixels.dtype)
     count = there.sum((2, 3)).clamp(min=1)
     mean = (pixels * there).sum((2, 3)) / count
     spread = (((pixels - mean[..., None, None]) * there).square().sum((2, 3)) / count).sqrt()
     row, column = pixels.shape[2] // 2, pixels.shape[3] // 2
     middle = pixels[:, :, row, column].masked_fill(~valid[:, None, row, column], torch.nan)
-    return torch.stack([middle, mean, spread], 1).masked_fill(~band_mask[:, None], torch.nan).flatten(1)
+    # above darkness, in standard deviations of reflectance as ``prepare`` takes them where nothing else is said
+    light = (torch.stack([middle, mean], 1) + MEAN / STD).clamp(min=_DARKEST).log()
+    light = light.masked_fill(~band_mask[:, None], torch.nan)
+    bright = light.nanmean(2)
+    plain = torch.stack([middle, mean, spread], 1).masked_fill(~band_mask[:, None], torch.nan)
+    return torch.cat([plain.flatten(1), (light - bright[..., None]).flatten(1), bright], 1)
 
 
 class HyperspectralEncoder(Encoder):
@@ -197,8 +210,8 @@ register(
             "patch": 4,
             "group": 10,
             "max_tokens": 768,
-            "mean": 0.2,
-            "std": 0.15,
+            "mean": MEAN,
+            "std": STD,
             "kelvin": [290.0, 20.0],
             "dn_scale": None,
         },
@@ -215,5 +228,6 @@ register(
         },
         augment=spectrum,
         numbers=own_numbers,
+        pieces=False,
     )
 )

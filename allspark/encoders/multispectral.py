@@ -21,6 +21,7 @@ from .spectral import SpectralPatchEmbedding, StepPool
 from .vit import Transformer, init_weights, positions_1d, positions_2d
 
 _HARMONICS = 4  # of the year
+_LEVELS = 9  # quantiles of a band's cells
 _STEPS = 16  # features of a date's rank in its series
 _WAVES, _SEASONS = 8, 2  # cosines over a series and harmonics of the year that its moments are taken with
 
@@ -98,9 +99,18 @@ def _years(time: np.ndarray) -> np.ndarray:
 
 
 def own_numbers(pixels: Tensor, valid: Tensor, band_mask: Tensor, **_: Tensor) -> Tensor:
-    """(B, T · C · g²): every band of every date on a coarse grid, NaN where nothing is valid."""
+    """(B, T · C · (g² + 9)): every band of every date on a coarse grid of g² cells, and nine quantiles of these cells.
+
+    A perceptron must learn of every cell by itself what a field looks like that reaches over several; the quantiles,
+    which for a window of 3 × 3 are its pixels in order, say it wherever it lies. NaN where nothing is valid.
+    """
     read = valid[:, :, None] & band_mask[..., None, None]
-    return on_grid(pixels.flatten(1, 2), read.flatten(1, 2), most=2048)
+    cells = on_grid(pixels.flatten(1, 2), read.flatten(1, 2), most=2048)
+    several = cells.unflatten(1, (pixels.shape[1] * pixels.shape[2], -1))
+    if several.shape[2] == 1:
+        return cells
+    levels = torch.linspace(0, 1, _LEVELS, device=pixels.device)
+    return torch.cat([cells, several.nanquantile(levels, dim=2).movedim(0, -1).flatten(1)], 1)
 
 
 class MultispectralEncoder(Encoder):

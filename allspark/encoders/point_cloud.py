@@ -7,7 +7,7 @@ because a chair and a church differ in little else once both are scaled to the u
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +31,7 @@ SCALARS = 4  # numbers per cloud: log10 of scale, height range and horizontal ar
 _FULL = 65_536  # above this the voxel size is found on the survivors of a first, fine pass
 _LEVELS = 12  # quantiles of a cloud's own numbers
 _CELLS = 8  # of height and of distance from the axis
+_BOXES = 4  # along every axis
 
 
 class _Geometry(NamedTuple):
@@ -216,23 +217,34 @@ def spread(
 
 
 def own_numbers(points: Tensor, centres: Tensor, scale: Tensor, **_: Tensor) -> Tensor:
-    """(B, S): how points are spread, whichever way the cloud is turned about the vertical.
+    """(B, S): how points are spread.
 
-    Quantiles of height, of distance from the axis and from the middle, and of the distances between centres (the D2
-    shape distribution, Osada et al., ACM TOG 2002); shares of points by height and distance from the axis; mean and
-    spread of the points' features; what the scaling took away.
+    Whichever way the cloud is turned about the vertical: quantiles of height, of distance from the axis and from the
+    middle, and of the distances between centres (the D2 shape distribution, Osada et al., ACM TOG 2002); shares of
+    points by height and distance from the axis; mean and spread over the groups of their eigenvalue features (Weinmann
+    et al., ISPRS 2015); mean and spread of the points' features; what the scaling took away. As the cloud stands:
+    quantiles along both axes, and shares of points in 4 x 4 x 4 boxes.
     """
     places = (centres[:, :, None] + points[..., :3] / centres.shape[1] ** 0.5).flatten(1, 2)  # (B, P, 3)
     height, across = places[..., 2], places[..., :2].norm(dim=-1)
     pairs = (centres[:, :, None] - centres[:, None]).norm(dim=-1).flatten(1)
     levels = torch.linspace(0, 1, _LEVELS, device=points.device)
-    quantiles = [v.quantile(levels, 1).T for v in (height, across, places.norm(dim=-1), pairs)]
-    row = (height / 2 * _CELLS).long().clamp(0, _CELLS - 1)
-    column = (across * _CELLS).long().clamp(0, _CELLS - 1)
-    shares = torch.zeros(len(points), _CELLS * _CELLS, device=points.device)
-    shares.scatter_add_(1, row * _CELLS + column, torch.full_like(height, 1 / height.shape[1]))
-    features = points[..., 3:].flatten(1, 2)
-    return torch.cat([*quantiles, shares, features.mean(1), features.std(1), scale], 1)
+    spread_of = (height, across, places.norm(dim=-1), pairs, places[..., 0], places[..., 1])
+    quantiles = [v.quantile(levels, 1).T for v in spread_of]
+    rings = _shares([height / 2, across], _CELLS)
+    boxes = _shares([places[..., 0] / 2 + 0.5, places[..., 1] / 2 + 0.5, height / 2], _BOXES)
+    features, shapes = points[..., 3:].flatten(1, 2), cloud_moments.shapes(points[..., :3])
+    of_items = [part for each in (features, shapes) for part in (each.mean(1), each.std(1))]
+    return torch.cat([*quantiles, rings, boxes, *of_items, scale], 1)
+
+
+def _shares(places: Sequence[Tensor], cells: int) -> Tensor:
+    """Some (B, P) places from 0 to 1 -> (B, cells^n) shares of the points in each cell."""
+    index = torch.zeros_like(places[0], dtype=torch.long)
+    for place in places:
+        index = index * cells + (place * cells).long().clamp(0, cells - 1)
+    shares = places[0].new_zeros(len(index), cells ** len(places))
+    return shares.scatter_add_(1, index, torch.full_like(places[0], 1 / index.shape[1]))
 
 
 class PointCloudEncoder(Encoder):

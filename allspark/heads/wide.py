@@ -14,18 +14,20 @@ from torch import Tensor, nn
 
 from ..encoders.base import Tokens
 from .around import AroundRoad
+from .trees import Trees
 from .words import WordRoad
 
 BINS = 32  # pieces of a number's range, each with as many training items
-FEW = 128  # numbers per item up to which their ranges are cut into pieces
+FEW = 256  # numbers per item up to which their ranges are cut into pieces
 _FAR = 8.0  # standard deviations
 
 
-def fit(rows: Tensor) -> tuple[dict[str, int], dict[str, Tensor]]:
+def fit(rows: Tensor, cut: Tensor | None = None) -> tuple[dict[str, int], dict[str, Tensor]]:
     """What the training items' numbers say of their own scale.
 
     Args:
         rows: (N, S) numbers, NaN where an item lacks one.
+        cut: (S,) bool, the numbers whose ranges may be cut into pieces; None: all.
 
     Returns:
         The sizes that ``Wide`` is built with, and its buffers.
@@ -41,7 +43,9 @@ def fit(rows: Tensor) -> tuple[dict[str, int], dict[str, Tensor]]:
     if not len(kept):
         raise ValueError("--wide came for items whose numbers are all the same; leave it out")
     source, left, reach = [], [], []
-    for column, index in enumerate(kept if len(kept) <= FEW else []):
+    may = torch.ones(len(kept), dtype=torch.bool) if cut is None else cut[kept]
+    for column in may.nonzero()[:, 0].tolist() if int(may.sum()) <= FEW else []:
+        index = kept[column]
         values = rows[known[:, index], index]
         edges = torch.quantile(values, torch.linspace(0, 1, BINS + 1)).unique()
         if len(edges) > 2:  # a number of two values needs no pieces
@@ -91,8 +95,8 @@ class Wide(nn.Module):
             nn.Linear(width, outputs),
         )  # fmt: skip
 
-    def forward(self, numbers: Mapping[str, Tensor], count: int) -> Tensor:
-        """Modality -> (B, S) and B -> (B, K); a modality that is not there counts as its mean.
+    def rows(self, numbers: Mapping[str, Tensor], count: int) -> Tensor:
+        """Modality -> (B, S) and B -> (B, kept); a number that is not there counts as its mean.
 
         Raises:
             ValueError: items of other sizes than those learnt from.
@@ -109,10 +113,18 @@ class Wide(nn.Module):
                     "give items of the same columns, bands and size"
                 )
             parts.append(part.to(mean))
+        x = torch.cat(parts, 1)[:, self.kept]  # type: ignore[index]
+        return torch.where(x.isfinite(), x, mean)
+
+    def forward(self, numbers: Mapping[str, Tensor], count: int) -> Tensor:
+        """Modality -> (B, S) and B -> (B, K)."""
+        return self.answer(self.rows(numbers, count))
+
+    def answer(self, x: Tensor) -> Tensor:
+        """(B, kept) of ``rows`` -> (B, K)."""
+        mean: Tensor = self.mean  # type: ignore[assignment]
         # half precision has too few digits for numbers of which the last ones count
         with torch.autocast(mean.device.type, enabled=False):
-            x = torch.cat(parts, 1)[:, self.kept]  # type: ignore[index]
-            x = torch.where(x.isfinite(), x, mean)
             shares = ((x[:, self.source] - self.left) / self.reach).clamp(0, 1)  # type: ignore[index, operator]
             standard = ((x - mean) / self.spread).clamp(-_FAR, _FAR)  # type: ignore[operator]
             return self.layers(torch.cat([standard, shares], 1))
@@ -128,15 +140,19 @@ class WideHead(nn.Module):
     other part nothing to learn from. Their answers are then mixed: logits by their weighted mean, which is the product
     of experts (Hinton, ICANN 1999), numbers likewise.
 
+    Trees have a say where answers are given, not where the rest learns. Classes are mixed by their probabilities: a
+    share of trees that is 0 is no certainty, and its logarithm would be one.
+
     Args:
         head: of classification, regression or trajectory.
         width: H, of the pooled vector.
         wide: ``Wide``'s arguments but for ``outputs``; "words", where items hold words, are ``WordRoad``'s own;
             "around", where something stands around them, modality -> how many numbers (``AroundRoad``);
-            "apart", the road's share of the answer where both learn by themselves, is 0 where they learn together.
+            "apart", the road's share of the answer where both learn by themselves, is 0 where they learn together;
+            "trees", where trees have a say, are ``Trees``' own, and "trees_share" is their share of the answer.
 
     Raises:
-        ValueError: ``apart`` for a head that has no answer to mix.
+        ValueError: ``apart`` or trees for a head that has no answer to mix.
     """
 
     def __init__(self, head: nn.Module, width: int, wide: Mapping[str, Any]) -> None:
@@ -146,9 +162,12 @@ class WideHead(nn.Module):
         self.adds = last is not None
         given = {"outputs": width if last is None else last.out_features, **wide}
         words, self.apart = given.pop("words", None), float(given.pop("apart", 0.0))
-        around = given.pop("around", {})
-        if self.apart and not self.adds:
-            raise ValueError("--apart came for a head of futures, which the road's answer is no part of; leave it out")
+        around, trees = given.pop("around", {}), given.pop("trees", None)
+        self.trees_share = float(given.pop("trees_share", 0.0))
+        if (self.apart or trees) and not self.adds:
+            flag = "--apart" if self.apart else "--trees"
+            raise ValueError(f"{flag} came for a head of futures, which the road's answer is no part of; leave it out")
+        self.trees = None if trees is None else Trees(**trees)
         self.wide = Wide(**given) if given["sizes"] else None
         layers = {key: given[key] for key in ("outputs", "width", "dropout")}
         self.words = None if words is None else WordRoad(**words, **layers)
@@ -161,9 +180,11 @@ class WideHead(nn.Module):
 
         While head and road learn apart, both answers come, (B, K, 2).
         """
-        roads = []
+        roads, votes = [], None
         if self.wide is not None:
-            roads.append(self.wide(numbers, len(pooled)))
+            rows = self.wide.rows(numbers, len(pooled))
+            roads.append(self.wide.answer(rows))
+            votes = None if self.trees is None or self.training else self.trees(rows)
         if self.words is not None:
             roads.append(self.words(*words))
         for name, layers in self.around.items():
@@ -176,9 +197,21 @@ class WideHead(nn.Module):
         # a regression head's std is the unit in which its layers answer
         own, road = self.head(pooled, tokens), getattr(self.head, "std", 1.0) * road
         if not self.apart:
-            return own + road
-        road = road + getattr(self.head, "mean", 0.0)
-        return torch.stack([own, road], -1) if self.training else torch.lerp(own.to(road), road, self.apart)
+            answer = own + road
+        else:
+            road = road + getattr(self.head, "mean", 0.0)
+            if self.training:
+                return torch.stack([own, road], -1)
+            answer = torch.lerp(own.to(road), road, self.apart)
+        return answer if votes is None else self._with(votes, answer)
+
+    def _with(self, votes: Tensor, answer: Tensor) -> Tensor:
+        """The trees' share in an answer: (B, K) each -> (B, K)."""
+        assert self.trees is not None
+        if not self.trees.classes:
+            return torch.lerp(answer.float(), votes, self.trees_share)
+        shares = torch.lerp(answer.float().softmax(-1), votes, self.trees_share)
+        return shares.clamp_min(torch.finfo(shares.dtype).tiny).log()
 
     def loss(self, output: Tensor, target: Tensor, **more: Any) -> Tensor:
         """That of the head inside; of two answers the mean."""

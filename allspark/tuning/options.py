@@ -36,6 +36,8 @@ class Options:
     wide: int = _option(0, "units of a perceptron that reads the items' own numbers or words past the encoder; 0: none")
     wide_dropout: float = _option(0.3, "of that perceptron's units")
     apart: float = _option(0.0, "the road's share of the answer (--wide), where it and the head learn apart; 0: as one")
+    trees: int = _option(0, "trees on the items' own numbers (--wide) that have a say in the answer; 0: none")
+    trees_share: float = _option(0.5, "of the answer, that is the trees'")
     rank: int = _option(8, "of LoRA")
     alpha: float = _option(16.0, "LoRA's scale is alpha / rank")
     lora_dropout: float = _option(0.05, "before LoRA's first matrix")
@@ -117,7 +119,7 @@ class Options:
             check(getattr(self, name) >= 1, name, "a whole number of at least 1")
         check(self.epochs > 0 or self.steps > 0, "epochs", "more than 0")
         shares = ("val", "test", "max_bad", "modality_dropout", "warmup", "smoothing", "average")
-        for name in (*shares, "lora_dropout", "drop_path", "wide_dropout", "apart"):
+        for name in (*shares, "lora_dropout", "drop_path", "wide_dropout", "apart", "trees_share"):
             check(0 <= getattr(self, name) < 1, name, "a share from 0 to below 1")
         check(self.wide >= 0, "wide", "a whole number of at least 0")
         check(self.consistency >= 0, "consistency", "a number of at least 0")
@@ -125,6 +127,8 @@ class Options:
             check(self.task in ("classify", "node"), "consistency", "--task classify or node beside it")
             check(self.augment != "none", "consistency", "augmentations (--augment auto), of which it says the same")
         check(not self.apart or self.wide > 0, "apart", "--wide beside it")
+        check(self.trees >= 0, "trees", "a whole number of at least 0")
+        check(not self.trees or self.wide > 0, "trees", "--wide beside it")
         check(self.val + self.test < 1, "val", f"less than 1 together with --test {self.test}")
         for name in ("lr", "encoder_lr", "clip", "block", "alpha"):
             check(getattr(self, name) > 0, name, "a number above 0")

@@ -13,11 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from .. import modality as modalities
-from ..heads.wide import WideHead, fit
+from ..heads.trees import grow
+from ..heads.wide import Wide, WideHead, fit
 from ..heads.words import spelling
 from ..model import own_numbers
 from .data import Examples
 from .options import Options
+from .tasks.classify import UNLABELLED
 
 KINDS = ("classification", "regression", "trajectory")
 MOST = 16_384  # items that scales are fitted on, spread evenly over the training part
@@ -45,7 +47,7 @@ def wide_road(
     chosen = rows[:: max(1, -(-len(rows) // MOST))]
     around = _around(examples, chosen)
     plain = [name for name in names if modalities.get(name).numbers is not None and name not in around]
-    wide, buffers = _of_numbers(examples, chosen, plain)
+    wide, buffers, numbers = _of_numbers(examples, chosen, plain)
     spoken = [name for name in names if modalities.get(name).encoder is None]
     if not wide["sizes"] and not spoken and not around:
         raise ValueError(f"--wide came for {', '.join(names)}, whose items have no numbers of their own; leave it out")
@@ -56,11 +58,14 @@ def wide_road(
     head["wide"] = {**wide, "width": options.wide, "dropout": options.wide_dropout}
     if options.apart:
         head["wide"]["apart"] = options.apart
+    grown = _trees(options, head, [examples.facts[i].answer for i in chosen], numbers) if options.trees else {}
 
     def fill(module: nn.Module) -> None:
         assert isinstance(module, WideHead)
         for name, value in buffers.items():
             getattr(module.wide, name).copy_(value)
+        for name, value in grown.items():
+            getattr(module.trees, name).copy_(value)
         if module.words is not None:
             for name, value in spelling(examples.processor.tokenizer).items():
                 getattr(module.words, name).copy_(value)
@@ -71,17 +76,19 @@ def wide_road(
 
 def _of_numbers(
     examples: Examples, chosen: Sequence[int], names: Sequence[str]
-) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The config and the buffers of the road for the items' numbers; no sizes where no modality has any."""
+) -> tuple[dict[str, Any], dict[str, Tensor], Tensor]:
+    """The config and the buffers of the road for the items' numbers (no sizes where no modality has any), and the
+    numbers that differ, (N, kept), what is missing at its mean.
+    """
     if not names:
-        return {"sizes": {}, "kept": 0, "pieces": 0}, {}
+        return {"sizes": {}, "kept": 0, "pieces": 0}, {}, torch.empty(len(chosen), 0)
     blocks: list[Tensor] = []
     sizes: dict[str, int] = {}
     for name in names:
         record = modalities.get(name)
-        members = [i for i in chosen if name in examples.facts[i].modalities]
+        members = [k for k, i in enumerate(chosen) if name in examples.facts[i].modalities]
         # one by one: in a batch the smaller ones would be padded to the largest, and look alike
-        parts = [own_numbers({name: record.collate([examples[i][0][name]])})[name] for i in members]
+        parts = [own_numbers({name: record.collate([examples[chosen[k]][0][name]])})[name] for k in members]
         several = sorted({part.shape[1] for part in parts})
         if len(several) > 1:
             raise ValueError(
@@ -89,12 +96,40 @@ def _of_numbers(
                 "one number of columns, bands, dates and pixels, or leave it out"
             )
         sizes[name] = several[0]
-        blocks.append(torch.cat(parts))
-    most = max(map(len, blocks))
-    # items that lack a modality are rows of NaN; scales are those of the items that have it
-    rows_of = [torch.cat([b, b.new_full((most - len(b), b.shape[1]), torch.nan)]) for b in blocks]
-    shapes, buffers = fit(torch.cat(rows_of, 1))
-    return {"sizes": sizes, **shapes}, buffers
+        # items that lack a modality are rows of NaN; scales are those of the items that have it
+        blocks.append(parts[0].new_full((len(chosen), several[0]), torch.nan))
+        blocks[-1][members] = torch.cat(parts)
+    rows = torch.cat(blocks, 1)
+    cut = torch.cat([torch.full((sizes[name],), modalities.get(name).pieces) for name in names])
+    shapes, buffers = fit(rows, cut)
+    road = Wide(sizes=sizes, **shapes, width=1, outputs=1, dropout=0.0)
+    for name, value in buffers.items():
+        getattr(road, name).copy_(value)
+    return {"sizes": sizes, **shapes}, buffers, road.rows(dict(zip(names, blocks, strict=True)), len(chosen))
+
+
+def _trees(options: Options, head: dict[str, Any], answers: Sequence[Any], numbers: Tensor) -> dict[str, Tensor]:
+    """Put trees into a head's config; their buffers.
+
+    Args:
+        options: of the run; ``trees`` is above 0.
+        head: with its road; changed in place.
+        answers: of the items that scales are fitted on.
+        numbers: of these items.
+
+    Raises:
+        ValueError: items without numbers, or a head whose answers do not mix.
+    """
+    if not numbers.shape[1] or head["kind"] not in ("classification", "regression"):
+        what = "futures" if numbers.shape[1] else "words, or nodes of many features"
+        raise ValueError(f"--trees came for {what}, on which none are grown; leave it out")
+    labels = head.get("labels", ())
+    known = [k for k, answer in enumerate(answers) if answer != UNLABELLED]
+    told = torch.tensor([labels.index(answers[k]) if labels else float(answers[k]) for k in known])
+    balanced = options.balance != "none"
+    sizes, buffers = grow(numbers[known], told, len(labels), options.trees, options.seed, balanced)
+    head["wide"] |= {"trees": {**sizes, "classes": len(labels)}, "trees_share": options.trees_share}
+    return buffers
 
 
 def _around(examples: Examples, chosen: Sequence[int]) -> dict[str, int]:

@@ -67,6 +67,7 @@ def main() -> None:
         "data": str(manifest), "task": "classify", "at": "encoder", "train": ["heads", "encoders"],
         "input": ["trajectory.fixes=64"], "steps": 350, "batch": 32, "lr": 1e-2, "encoder_lr": 3e-4, "wide": 128,
         "weight_decay": 0.05, "average": 0.99, "smoothing": 0.1, "balance": "weights", "drop_path": 0.1,
+        "trees": 300, "trees_share": 0.7,
         # noise and missing fixes change numbers that the road reads as they are
         "augment": "none", "choose": "macro_f1", "eval_every": 50, "leak_distance": 0.0,
     }  # fmt: skip

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from allspark.bridges import masked_mean
-from allspark.encoders.hyperspectral import HyperspectralEncoder, prepare, recognises
+from allspark.encoders.hyperspectral import HyperspectralEncoder, own_numbers, prepare, recognises
+from allspark.encoders.spectra import collate
 from allspark.evaluate.episodes import run_episodes
 from allspark.evaluate.sources import made_spectra
 from allspark.items import Raster
@@ -143,3 +144,18 @@ def test_an_encoder_without_moments_has_no_road():
     batch = get("hyperspectral").collate([prepare(cube())])
     with pytest.raises(ValueError, match="moments=24"):
         HyperspectralEncoder(**SMALL).road(**batch)
+
+
+def test_shade_scales_a_spectrum_and_leaves_its_own_shape_alone():
+    bands, random = 40, np.random.default_rng(0)
+    cube = random.uniform(0.1, 0.6, (bands, 5, 5)).astype(np.float32)
+    waves = np.linspace(0.4, 2.4, bands)
+    light, shade = (
+        own_numbers(**collate([prepare(Raster(cube * f, "reflectance", wavelengths=waves))]))[0] for f in (1.0, 0.5)
+    )
+    assert light.shape == (5 * bands + 2,)
+    assert not torch.allclose(light[: 3 * bands], shade[: 3 * bands], atol=0.1)
+    assert torch.allclose(light[3 * bands : -2], shade[3 * bands : -2], atol=1e-4)
+    assert torch.allclose(light[-2:] - shade[-2:], torch.full((2,), np.log(2.0)), atol=1e-4)
+    middle = np.log(cube[:, 2, 2])
+    assert torch.allclose(light[3 * bands : 4 * bands], torch.from_numpy(middle - middle.mean()), atol=1e-3)

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from allspark.bridges import masked_mean
-from allspark.encoders.multispectral import MultispectralEncoder, prepare, recognises
+from allspark.encoders.multispectral import MultispectralEncoder, own_numbers, prepare, recognises
+from allspark.encoders.spectra import collate
 from allspark.evaluate.episodes import run_episodes
 from allspark.evaluate.sources import made_series
 from allspark.items import Raster
@@ -172,3 +173,20 @@ def test_untrained_moments_keep_what_tells_made_series_apart():
             found.append(few.mean)
         reached.append(np.mean(found))
     assert reached[1] > reached[0] + 0.03, reached
+
+
+def test_a_windows_own_numbers_know_its_pixels_in_order():
+    values = np.random.default_rng(0).random((4, 3, 3)).astype(np.float32)
+    item = Raster(values, "reflectance", bands=("blue", "green", "red", "nir"))
+    turned = Raster(np.rot90(values, axes=(1, 2)).copy(), "reflectance", bands=item.bands)
+    plain, other = (own_numbers(**collate([prepare(i)]))[0] for i in (item, turned))
+    assert plain.shape == (4 * (9 + 9),)
+    assert not torch.allclose(plain[:36], other[:36])
+    assert torch.allclose(plain[36:], other[36:], atol=1e-6)
+    assert torch.allclose(plain[36:].unflatten(0, (4, 9)), plain[:36].unflatten(0, (4, 9)).sort(1).values, atol=1e-6)
+    holed = values.copy()
+    holed[:, 0, 0] = np.nan
+    found = own_numbers(**collate([prepare(Raster(holed, "reflectance", bands=item.bands))]))[0]
+    assert found[36:].isfinite().all()  # quantiles of the eight that are there
+    pixel = own_numbers(**collate([prepare(Raster(values[:, :1, :1], "reflectance", bands=item.bands))]))
+    assert pixel.shape == (1, 4)

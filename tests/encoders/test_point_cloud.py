@@ -5,8 +5,18 @@ import pytest
 import torch
 
 from allspark.encoders.cloud_moments import group_numbers
-from allspark.encoders.point_cloud import FEATURES, SCALARS, PointCloudEncoder, farthest_points, prepare, spread, thin
+from allspark.encoders.point_cloud import (
+    FEATURES,
+    SCALARS,
+    PointCloudEncoder,
+    farthest_points,
+    own_numbers,
+    prepare,
+    spread,
+    thin,
+)
 from allspark.items import PointCloud
+from allspark.modality import stack
 
 
 def surface(count: int, seed: int = 0) -> np.ndarray:
@@ -119,3 +129,20 @@ def test_the_road_past_the_transformer_does_not_know_how_a_cloud_is_turned_and_m
     assert (road(item) - road(item * [0.3, 3, 1])).abs().max() > 0.1
     for few in (item[:10], item[:1], np.ones((5, 3)), item * [1, 1, 0]):
         road(few)
+
+
+def test_own_numbers_tell_how_a_cloud_stands_and_what_turning_leaves():
+    random = np.random.default_rng(0)
+    xyz = random.random((1024, 3)) * [6.0, 1.0, 2.0]
+    turned = xyz[:, [1, 0, 2]] * [-1, 1, 1]
+    plain, other = (own_numbers(**stack([prepare(PointCloud(p, {}))]))[0] for p in (xyz, turned))
+    same = torch.isclose(plain, other, atol=1e-3)
+    assert plain.shape == other.shape
+    # quantiles along both axes and boxes differ; heights, rings, distances and the groups' shapes do not
+    assert (~same[48:72]).any()
+    assert same[:48].all()
+    assert same[72 : 72 + 64].all()
+    boxes = plain[136:200]
+    assert boxes.sum() == pytest.approx(1, abs=1e-4)
+    assert torch.allclose(boxes.view(4, 4, 4), other[136:200].view(4, 4, 4).flip(0).transpose(0, 1), atol=0.02)
+    assert same[200:].all()

@@ -40,6 +40,15 @@ def test_scales_are_those_of_the_known_numbers():
         fit(torch.ones(4, 3))
 
 
+def test_curves_are_not_cut_into_pieces():
+    rows = torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
+    sizes, buffers = fit(rows, torch.tensor([True, False, False, True]))
+    assert sizes["kept"] == 4
+    assert sorted(set(buffers["source"].tolist())) == [0, 3]
+    assert not modality.get("hyperspectral").pieces
+    assert modality.get("table").pieces
+
+
 def test_pieces_add_up_to_the_number():
     rows = torch.linspace(0, 1, 65)[:, None] ** 2
     sizes, buffers = fit(rows)
