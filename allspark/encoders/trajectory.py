@@ -28,6 +28,7 @@ STEP = 20 + 4 * OCTAVES + 1 + 6  # numbers per step
 SUMMARY = 38  # numbers per trajectory
 _FLOOR = 1e-2  # of logarithms
 _PLACES = 8  # of a way's own numbers
+_LEVELS = 9  # quantiles of its steps
 _BENT = (3, 4, 5, 8, 9, 10, 11)  # of a step: speed, its maximum and spread, turns, accelerations, straightness
 _WAVES = 6  # cosines of each of these
 _LOW, _HIGH = -1.0, 1.5  # between which they lie, mostly
@@ -230,10 +231,11 @@ def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def own_numbers(steps: Tensor, summary: Tensor, mask: Tensor) -> Tensor:
-    """(B, S + 30): the statistics of the whole way, and its places and steps.
+    """(B, S + 93): the statistics of the whole way, what its steps are like, and its places and steps.
 
-    Eight places evenly along the fixes, in metres from the last one, and the way from each to the next, as they are: of
-    eight fixes they are all there is to know.
+    Nine quantiles of speed, turning, acceleration and straightness over the steps (or segments of steps): NaN for a way
+    of fewer than nine. Eight places evenly along the fixes, in metres from the last one, and the way from each to the
+    next, as they are: of eight fixes they are all there is to know.
     """
     net = 10.0 ** (2 * steps[..., 1]) - _FLOOR
     step = (steps[..., 13:15] * net.clamp(min=0)[..., None]).masked_fill(~mask[..., None], 0.0)  # (B, M, 2) metres
@@ -244,7 +246,10 @@ def own_numbers(steps: Tensor, summary: Tensor, mask: Tensor) -> Tensor:
     row = torch.arange(len(steps), device=steps.device)[:, None]
     places = torch.lerp(way[row, before], way[row, after], (where - before)[..., None])
     places = places - places[:, -1:]
-    return torch.cat([summary, places.flatten(1), places.diff(dim=1).flatten(1)], 1)
+    long = (mask & (mask.sum(1, keepdim=True) >= _LEVELS))[..., None]
+    levels = torch.linspace(0, 1, _LEVELS, device=steps.device)
+    like = steps[..., _BENT].masked_fill(~long, torch.nan).nanquantile(levels, dim=1).movedim(0, -1)  # (B, 7, 9)
+    return torch.cat([summary, like.flatten(1), places.flatten(1), places.diff(dim=1).flatten(1)], 1)
 
 
 class TrajectoryEncoder(Encoder):

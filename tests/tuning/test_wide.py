@@ -224,6 +224,20 @@ def test_a_way_of_eight_fixes_is_told_as_it_is():
     assert torch.allclose(numbers[1, :2], torch.tensor(fixes[0] - fixes[4]).float(), atol=1e-4)
 
 
+def test_a_long_way_is_told_by_quantiles_of_its_steps_and_a_short_one_is_not():
+    fixes = np.cumsum(np.random.default_rng(0).normal(1, 0.5, (40, 2)), 0)
+    record = modality.get("trajectory")
+    long, short = (
+        record.prepare(allspark.Trajectory(fixes[:n], np.arange(float(n)), crs="metres"), fixes=64) for n in (40, 8)
+    )
+    numbers = own_numbers({"trajectory": record.collate([long, short])})["trajectory"][:, -93:-30]
+    speed = long["steps"][:, 3]
+    assert torch.allclose(numbers[0, :9], torch.quantile(speed, torch.linspace(0, 1, 9)), atol=1e-5)
+    assert numbers[1].isnan().all()
+    # numbers that no item has are none that differ
+    assert fit(torch.cat([torch.randn(5, 2), numbers[1].expand(5, -1)], 1))[0]["kept"] == 2
+
+
 def test_futures_are_learnt_past_the_encoder(tiny_folder, tmp_path):
     """How far walkers turn is told by their last step alone, which the frozen encoder hardly shows."""
     rng = np.random.default_rng(0)
