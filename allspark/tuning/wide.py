@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from .. import modality as modalities
 from ..heads.trees import grow
-from ..heads.wide import Wide, WideHead, fit
+from ..heads.wide import WideHead, fit
 from ..heads.words import spelling
 from ..model import own_numbers
 from .data import Examples
@@ -58,7 +58,8 @@ def wide_road(
     head["wide"] = {**wide, "width": options.wide, "dropout": options.wide_dropout}
     if options.apart:
         head["wide"]["apart"] = options.apart
-    grown = _trees(options, head, [examples.facts[i].answer for i in chosen], numbers) if options.trees else {}
+    answers = [examples.facts[i].answer for i in chosen]
+    grown = _trees(options, head, answers, numbers, buffers) if options.trees else {}
 
     def fill(module: nn.Module) -> None:
         assert isinstance(module, WideHead)
@@ -77,8 +78,8 @@ def wide_road(
 def _of_numbers(
     examples: Examples, chosen: Sequence[int], names: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, Tensor], Tensor]:
-    """The config and the buffers of the road for the items' numbers (no sizes where no modality has any), and the
-    numbers that differ, (N, kept), what is missing at its mean.
+    """The config and the buffers of the road for the items' numbers (no sizes where no modality has any), and these
+    numbers, (N, S).
     """
     if not names:
         return {"sizes": {}, "kept": 0, "pieces": 0}, {}, torch.empty(len(chosen), 0)
@@ -102,13 +103,12 @@ def _of_numbers(
     rows = torch.cat(blocks, 1)
     cut = torch.cat([torch.full((sizes[name],), modalities.get(name).pieces) for name in names])
     shapes, buffers = fit(rows, cut)
-    road = Wide(sizes=sizes, **shapes, width=1, outputs=1, dropout=0.0)
-    for name, value in buffers.items():
-        getattr(road, name).copy_(value)
-    return {"sizes": sizes, **shapes}, buffers, road.rows(dict(zip(names, blocks, strict=True)), len(chosen))
+    return {"sizes": sizes, **shapes}, buffers, rows
 
 
-def _trees(options: Options, head: dict[str, Any], answers: Sequence[Any], numbers: Tensor) -> dict[str, Tensor]:
+def _trees(
+    options: Options, head: dict[str, Any], answers: Sequence[Any], numbers: Tensor, scales: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
     """Put trees into a head's config; their buffers.
 
     Args:
@@ -116,6 +116,7 @@ def _trees(options: Options, head: dict[str, Any], answers: Sequence[Any], numbe
         head: with its road; changed in place.
         answers: of the items that scales are fitted on.
         numbers: of these items.
+        scales: the road's buffers: trees read, as it does, what differs between items, and the mean of what is missing.
 
     Raises:
         ValueError: items without numbers, or a head whose answers do not mix.
@@ -127,7 +128,9 @@ def _trees(options: Options, head: dict[str, Any], answers: Sequence[Any], numbe
     known = [k for k, answer in enumerate(answers) if answer != UNLABELLED]
     told = torch.tensor([labels.index(answers[k]) if labels else float(answers[k]) for k in known])
     balanced = options.balance != "none"
-    sizes, buffers = grow(numbers[known], told, len(labels), options.trees, options.seed, balanced)
+    rows = numbers[known][:, scales["kept"]]
+    rows = torch.where(rows.isfinite(), rows, scales["mean"])
+    sizes, buffers = grow(rows, told, len(labels), options.trees, options.seed, balanced)
     head["wide"] |= {"trees": {**sizes, "classes": len(labels)}, "trees_share": options.trees_share}
     return buffers
 
