@@ -12,11 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .fewshot_logistic import rotated
 from .fewshot_methods import METHODS, Solution, calibrate, choose, normalise
+from .fewshot_span import Axes, spanned
 from .fewshot_unlabelled import Examples
 
-WIDER = 2  # so many times more numbers than examples, and the span of the examples is the cheaper place
 TEXT_SHARES = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)  # the text scores' weight beside the examples' scores
 ONE_SHOT_SHARE = 3  # of TEXT_SHARES, where the names say something of single examples
 
@@ -68,26 +67,11 @@ def text_scores(features: Tensor, vectors: Tensor) -> Tensor:
     return normalise(features.double()) @ vectors.double().transpose(-1, -2)
 
 
-def spanned(support: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Examples in their own span, where they are (E, K, S, R) with R = K · S, and its axes (E, R, D).
-
-    Only where features are far more than examples; else the examples as they came, and None. Cosines, distances and
-    penalties in the span are those of all D numbers: nothing changes but the time.
-    """
-    _, classes, shots, width = support.shape
-    if width < WIDER * classes * shots:
-        return support, None
-    rows = (support * mask[..., None]).flatten(1, 2)
-    turned, axes = rotated(rows)
-    return turned.unflatten(1, (classes, shots)), axes
-
-
-def turned_back(solution: Solution, axes: Tensor | None) -> Solution:
+def turned_back(solution: Solution, axes: Axes | None) -> Solution:
     """A solution in the span of the examples -> in all D numbers."""
     if axes is None:
         return solution
-    shift, weights = solution.shift[:, None] @ axes, solution.weights @ axes
-    return solution._replace(shift=shift[:, 0], weights=weights)
+    return solution._replace(shift=axes.back(solution.shift[:, None])[:, 0], weights=axes.back(solution.weights))
 
 
 def fit(support: Tensor, mask: Tensor, tried: Sequence[str], text: Tensor | None = None) -> Fitted:

@@ -17,7 +17,6 @@ CONJUGATE_STEPS = 60
 HALVINGS = 12
 TOLERANCE = 1e-4  # of the largest gradient entry, as scikit-learn's ``tol``
 SUFFICIENT = 1e-4  # Armijo's constant
-NOTHING = 1e-12  # of the largest variance: what examples hold less of is noise
 
 
 class Logistic(NamedTuple):
@@ -93,20 +92,6 @@ def logistic_regression(
         value = torch.where(good, moved, value)
     bias = solution[:, -1] - solution[:, -1].mean(-1, keepdim=True)
     return Logistic(solution[:, :-1].transpose(1, 2), bias, gradient.abs().amax((1, 2)))
-
-
-def rotated(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """(E, N, D) -> (E, N, R) along the rows' principal axes, (E, R, D): R = min(N, D) columns say all that D do.
-
-    The penalty is blind to rotations, and along these axes the Hessian's diagonal says the most about it.
-    """
-    if rows.shape[1] < rows.shape[2]:
-        size, left = torch.linalg.eigh(rows @ rows.transpose(1, 2))  # many times faster than the rows' own SVD
-        real = size > size.amax(-1, keepdim=True) * NOTHING
-        left, size = left * real[:, None], torch.where(real, size, 1.0).sqrt()
-        return left * size[:, None], (left / size[:, None]).transpose(1, 2) @ rows
-    axes = torch.linalg.eigh(rows.transpose(1, 2) @ rows)[1]
-    return rows @ axes, axes.transpose(1, 2)
 
 
 def _newton_step(x: Tensor, transposed: Tensor, w: Tensor, shares: Tensor, penalty: Tensor, gradient: Tensor) -> Tensor:

@@ -21,7 +21,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .fewshot_logistic import logistic_regression, rotated
+from .fewshot_logistic import logistic_regression
+from .fewshot_span import rotated
 
 PENALTIES = torch.logspace(-4, 1, 11, dtype=torch.float64)  # of the features' total variance
 ROWS = 1000  # held-out examples that a centre method looks at; more change no choice and cost time
@@ -212,7 +213,7 @@ def _logistic(features: Tensor, mask: Tensor, numbers: int | None = None) -> Sol
             scores = rows @ part.weights.transpose(1, 2) + part.bias[:, None]
             held_out = torch.where(left[..., None], scores, held_out)
         usable = mask.flatten(1)
-    return Solution(shift, whole.weights @ axes / scale[:, None, None], whole.bias, held_out, usable)
+    return Solution(shift, axes.back(whole.weights) / scale[:, None, None], whole.bias, held_out, usable)
 
 
 class Calibration(NamedTuple):

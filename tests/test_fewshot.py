@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from allspark import fewshot_choice
+from allspark import fewshot_choice, fewshot_span
 from allspark.fewshot import FewShot
 from allspark.fewshot_methods import MARGIN, METHODS, Calibration, calibrate, choose, ridge_path
 from allspark.readers import UnreadableFileError
@@ -54,19 +54,21 @@ def test_leave_one_out_of_the_centres_is_exact(method):
         torch.testing.assert_close(solution.held_out[0, row], alone, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("repeated", [False, True])
 @pytest.mark.parametrize("method", METHODS)
-def test_the_span_of_few_examples_says_all_that_many_numbers_do(method, monkeypatch):
+def test_the_span_of_few_examples_says_all_that_many_numbers_do(method, repeated, monkeypatch):
     features, _, centres = made(classes=3, shots=5, width=200, noise=1.5)
     support = features.reshape(1, 3, 5, -1).double()
-    support[0, 1, 4] = support[0, 1, 3]  # twice the same example: a direction less
+    if repeated:
+        support[0, 1, 4] = support[0, 1, 3]  # twice the same example: a direction less, and no Cholesky factor
     mask = torch.ones(1, 3, 5, dtype=torch.bool)
     mask[0, 2, 3:] = False
     found = []
-    for wider in (1000, fewshot_choice.WIDER):
-        monkeypatch.setattr(fewshot_choice, "WIDER", wider)
+    for wider in (1000, fewshot_span.WIDER):
+        monkeypatch.setattr(fewshot_span, "WIDER", wider)
         fitted = fewshot_choice.fit(support, mask, [method])
         found.append((fitted.probabilities(centres[None].double()), fitted.held_out[fitted.usable]))
-    assert fewshot_choice.WIDER * 15 <= 200  # the second was found in the span
+    assert fewshot_span.WIDER * 15 <= 200  # the second was found in the span
     for whole, short in zip(*found, strict=True):
         torch.testing.assert_close(short, whole, atol=1e-9, rtol=1e-9)
 

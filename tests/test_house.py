@@ -36,6 +36,7 @@ FLOORS = [
         "fewshot_methods",
         "fewshot_choice",
         "fewshot_logistic",
+        "fewshot_span",
         "fewshot_unlabelled",
         "spatiotemporal",
         "running",

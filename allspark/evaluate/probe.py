@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..fewshot_logistic import logistic_regression, rotated
+from ..fewshot_logistic import logistic_regression
+from ..fewshot_span import rotated
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)  # scikit-learn's C: the inverse of the penalty
 FOLDS = 5
@@ -137,7 +138,7 @@ def _path(
         whole = whole and bool((start.gradient <= tolerance).all())
         guess = (rows @ start.weights.transpose(1, 2) + start.bias[:, None]).argmax(-1)
         hits = int(((guess == wanted) & (kept == 0)).sum())
-        found.append((hits, ((start.weights[-1].double() @ axes[0]).numpy(), start.bias[-1].double().numpy())))
+        found.append((hits, (axes.back(start.weights[-1:].double())[0].numpy(), start.bias[-1].double().numpy())))
     return found, whole
 
 
