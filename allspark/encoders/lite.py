@@ -25,6 +25,7 @@ STAGES = (
 )
 STEM = 32
 FINE = 4  # the last stage at stride 16
+DEEPEST = STAGES[-1][-1]  # channels of the last one, at stride 32
 CACHED = 16  # pictures that go through at once where nothing learns: on a CPU their maps stay in the cache
 EPSILON = 1e-3  # TensorFlow's, that the public weights were trained with
 
@@ -129,9 +130,11 @@ class LiteFeatures(nn.Module):
 class LiteTower(nn.Module):
     """EfficientNet-Lite0 without its head: its maps at strides 16 and 32 on one grid, 112 and 320 channels."""
 
-    channels = STAGES[FINE][-1] + STAGES[-1][-1]
-    # the pixels and all maps of stride 8 and less have means and spreads in a cell, those of stride 16 means
-    numbers = 2 * (3 + STEM + sum(stage[-1] for stage in STAGES[:3])) + sum(stage[-1] for stage in STAGES[3 : FINE + 1])
+    channels = STAGES[FINE][-1] + DEEPEST
+    # what stands in a cell: of the pixels and all maps of stride 8 and less means and spreads, of stride 16 means, and
+    # after these the tower's own map
+    finer = 2 * (3 + STEM + sum(stage[-1] for stage in STAGES[:3])) + sum(stage[-1] for stage in STAGES[3:FINE])
+    numbers = finer + channels
 
     def __init__(self) -> None:
         super().__init__()
@@ -142,7 +145,7 @@ class LiteTower(nn.Module):
         return self.read(pixels)[0]
 
     def read(self, pixels: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """The map, and with ``valid`` (B, S, S) what stands in all finer maps under its cells (``road.map_numbers``).
+        """The map, and with ``valid`` (B, S, S) what stands in all maps under its cells (``road.map_numbers``).
 
         Returns:
             (B, 432, S / 16, S / 16), and (B, (S / 16)², ``numbers``) or None.
@@ -158,5 +161,5 @@ class LiteTower(nn.Module):
             coarse = F.interpolate(coarse, grid, mode="bilinear", align_corners=False)
             found.append(torch.cat([maps[-1], coarse], dim=1))
             if valid is not None:
-                numbers.append(map_numbers([pixels[k : k + size], *maps], valid[k : k + size], grid))
+                numbers.append(map_numbers([pixels[k : k + size], *maps[:-1], found[-1]], valid[k : k + size], grid))
         return torch.cat(found), torch.cat(numbers) if numbers else None

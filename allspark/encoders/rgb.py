@@ -16,6 +16,7 @@ from ..items import Raster
 from ..modality import Modality, register
 from ._augment import picture
 from .base import Encoder, Tokens
+from .lite import DEEPEST
 from .pixels import crop_around_valid, is_display, need_valid, on_grid, one_date, resize
 from .road import Road
 from .towers import PATCHES, ForeignTower, LiteTower, build_tower, load_weights, split_tower, tower_input
@@ -82,8 +83,9 @@ class RgbEncoder(Encoder):
         drop_path: stochastic depth at the last of them.
         freeze_norm: keep the tower's batch norms on their running statistics in training too; wanted for fine-tuning
             with batches of fewer than about 16 pictures.
-        moments: is there a linear road past the transformer (``road.py``), from the pixels and the finer maps of our
-            own tower? Other towers have none in any case.
+        moments: is there a linear road past the transformer (``road.py``), from the pixels and the maps of our own
+            tower? Other towers have none in any case.
+        deepest: does that road read the maps of stride 32 too? Without, it is that of models saved before.
 
     Raises:
         ValueError: no width for the tower "vit".
@@ -99,6 +101,7 @@ class RgbEncoder(Encoder):
         drop_path: float = 0.0,
         freeze_norm: bool = False,
         moments: bool = False,
+        deepest: bool = False,
     ) -> None:
         super().__init__()
         name, _ = split_tower(tower)
@@ -120,7 +123,9 @@ class RgbEncoder(Encoder):
         )
 
         ours = isinstance(self.tower, LiteTower) and self.head is not None
-        self.moments = Road(LiteTower.numbers, self.width) if moments and ours else None
+        self.finer = LiteTower.finer  # of the numbers that a road reads, those of maps before the tower's own
+        self.numbers = LiteTower.numbers if deepest else LiteTower.numbers - DEEPEST
+        self.moments = Road(self.numbers, self.width) if moments and ours else None
 
     def train(self, mode: bool = True) -> RgbEncoder:
         """As ``nn.Module.train``; batch norms stay in evaluation mode where ``freeze_norm`` says so."""
@@ -141,8 +146,8 @@ class RgbEncoder(Encoder):
             x = self.tower(x)
         if self.head is not None:
             features, mask, grid = self.head(x, valid)
-            if self.moments is not None:
-                features = features + self.moments(numbers)
+            if self.moments is not None and numbers is not None:
+                features = features + self.moments(numbers[..., : self.numbers])
             return Tokens(features, mask, grid)
         grid = (x.shape[2], x.shape[3])
         mask = token_mask(valid, grid)
@@ -158,7 +163,7 @@ class RgbEncoder(Encoder):
             raise ValueError("only the tower efficientnet_lite0 has maps that a road can read")
         x, numbers = self.tower.read(torch.where(valid[:, None], pixels, 0), valid)
         assert numbers is not None
-        return numbers, token_mask(valid, (x.shape[2], x.shape[3]))
+        return numbers[..., : self.numbers], token_mask(valid, (x.shape[2], x.shape[3]))
 
 
 def load_tower(encoder: RgbEncoder, tower: str, checkpoint: str) -> None:
@@ -209,6 +214,7 @@ register(
             "drop_path": 0.0,
             "freeze_norm": False,
             "moments": True,
+            "deepest": True,
         },
         input_for=input_for,
         pretrained=pretrained,

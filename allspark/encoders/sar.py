@@ -154,7 +154,8 @@ class SarEncoder(Encoder):
         )
         self.norms = nn.ModuleList(nn.GroupNorm(8, b) for b in channels[1:])
         self.transformer = PatchTransformer(width, width, depth, heads, mlp_ratio=mlp_ratio, drop_path=drop_path)
-        self.moments = Road(2 * sum(channels[:-1]) + width, width) if moments else None
+        self.finer = 2 * sum(channels[:-1])  # of the numbers that a road reads, those of maps before the last
+        self.moments = Road(self.finer + width, width) if moments else None
 
     def forward(  # type: ignore[override]
         self, pixels: Tensor, valid: Tensor, polarisations: Tensor

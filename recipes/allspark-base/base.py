@@ -27,11 +27,12 @@ ENCODER_MINUTES = {
     "rgb": 40, "point_cloud": 38, "sar": 22, "multispectral": 8, "hyperspectral": 12, "trajectory": 14, "graph": 16,
     "table": 24,
 }  # fmt: skip
-# of encoders that have a road past their transformer: steps, and the share of them in which the road has to do alone
-# (LOG.md, 2026-11-22); seconds, but 10 minutes for hyperspectral and 4 for multispectral roads: they learn what to read
-ROADS = {
-    "multispectral": (8000, 0.0), "hyperspectral": (6000, 0.0), "point_cloud": (6000, 0.0), "trajectory": (2500, 0.3),
-    "rgb": (500, 0.3), "sar": (500, 0.3),
+# of encoders that have a road past their transformer: how it is made (LOG.md, 2026-11-22); seconds, but 10 minutes for
+# hyperspectral and 4 for multispectral roads: they learn what to read
+ROADS: dict[str, dict[str, float]] = {
+    "multispectral": {"steps": 8000}, "hyperspectral": {"steps": 6000}, "point_cloud": {"steps": 6000},
+    "trajectory": {"steps": 2500, "alone": 0.3}, "sar": {"steps": 500, "alone": 0.3, "beside": 0.25},
+    "rgb": {"beside": 0.5},
 }  # fmt: skip
 PLAIN = ("multispectral", "trajectory")  # encoders that statistics cost more than they bring (LOG.md, third run)
 LANGUAGE_MINUTES = 16
@@ -92,9 +93,11 @@ def main() -> None:
         call("encoder_stage.py", "--data", options.data, "--out", out, "--only", modality, "--minutes", minutes, *more,
              *off)  # fmt: skip
         if road:
-            steps, alone = ROADS[modality]
-            how = ("--steps", max(1, round(steps * share)), "--alone", alone, "--modality", modality)
-            call("moments_stage.py", "--data", options.data, "--out", out, *how, *threads)
+            made = ROADS[modality]
+            steps = ("--steps", max(1, round(made["steps"] * share))) if "steps" in made else ("--principal",)
+            loud = ("--alone", made.get("alone", 0.0), "--beside", made.get("beside", 1.0))
+            where = ("--data", options.data, "--out", out, "--modality", modality)
+            call("moments_stage.py", *where, *steps, *loud, *threads)
 
     def bridge(modality: str) -> None:
         call("bridge_stage.py", "--out", out, "--only", modality, "--minutes", BRIDGE_MINUTES * share, *threads)

@@ -6,6 +6,10 @@ keeps what class names do not say: items that the encoder finds alike should sta
 distillation, Park et al., arXiv 1904.05068, on cosines). The encoders stay as stage 2 left them, so their tokens are
 made once and kept. Checkpoints per modality; a killed run goes on.
 
+With ``--like`` an encoder is exchanged in a model that ships: the language model is that one's, and a fourth term holds
+the slots to what its own encoder and bridge make of the same items, so that it still answers in words
+(``exchange.py``).
+
     python recipes/allspark-base/bridge_stage.py --out runs/base --only rgb --minutes 4
 """
 
@@ -24,9 +28,11 @@ from siblings import Parts
 from torch import Tensor, nn
 from training import DEVICE, autocast, load_encoder, run
 
+import allspark
 from allspark import AllSpark
+from allspark import modality as modalities
 from allspark.bridges import masked_mean
-from allspark.encoders.base import Tokens
+from allspark.encoders.base import Encoder, Tokens
 from allspark.evaluate.sources import SOURCES
 from allspark.modality import pad
 from allspark.running import to_device
@@ -34,6 +40,7 @@ from allspark.running import to_device
 TEMPERATURE = 0.07
 WORDS_WEIGHT = 0.2
 ALIKE_WEIGHT = 15.0
+LIKE_WEIGHT = 1.0
 QUESTIONS = (
     "What is this?", "What does this show?", "What can be seen here?", "What stands here?", "Which class is this?",
     "What kind of place or thing is it?",
@@ -66,6 +73,7 @@ class Bridged(nn.Module):
         )  # fmt: skip
         words = sorted({w for s in sources for label in self.classes[s.source] for w in s.names.get(label, ())})
         self.vectors = dict(zip(words, spark.text(words).clone())) if words else {}
+        self.slots: dict[str, Tensor] = {}  # source -> what the model that ships makes of its items, (M, Q, H)
 
     def class_vectors(self, source: str, random: torch.Generator) -> tuple[Tensor, list[str]]:
         """(K, H) unit vectors of the source's classes and the words drawn for each ("" where it has none)."""
@@ -78,20 +86,29 @@ class Bridged(nn.Module):
             words.append(names[0 if first else int(torch.randint(len(names), (), generator=random))])
         return torch.stack([self.vectors[w] for w in words]), words
 
-    def tasks_loss(self, modality: str, samples: list[dict[str, Any]]) -> Tensor:
+    def held(self, kept: dict[str, Any], source: str, rows: list[int]) -> Tensor | float:
+        """How far the slots of a batch are from those of the model that ships, in shares of their variance."""
+        if source not in self.slots:
+            return 0.0
+        wanted = self.slots[source][rows].float().to(DEVICE)
+        return LIKE_WEIGHT * F.mse_loss(self.bridge(kept["features"], kept["mask"]).float(), wanted) / wanted.var()
+
+    def tasks_loss(self, source: Packed, samples: list[dict[str, Any]], rows: list[int]) -> Tensor:
         """Of items whose classes exist in one task alone, and so have no words: they stay alike, no more."""
+        modality = source.modality
         batch = to_device(self.spark.processor.sequences([{modality: {}}] * len(samples)), DEVICE)
         kept = to_device(pad(samples), DEVICE)
         with autocast():
             output = self.spark.model(**batch, inputs={modality: Tokens(kept["features"], kept["mask"])})
-        return self.weight * F.mse_loss(alike(output.pooled), alike(masked_mean(kept["features"], kept["mask"])))
+        likeness = F.mse_loss(alike(output.pooled), alike(masked_mean(kept["features"], kept["mask"])))
+        return self.weight * likeness + self.held(kept, source.source, rows)
 
     def step(
         self, source: Packed, samples: list[dict[str, Any]], rows: list[int], random: torch.Generator
     ) -> tuple[Tensor, float]:
         """Loss and accuracy of one batch."""
         if source.source in self.tasks:  # classes that exist in one task alone have no place in the language space
-            return self.tasks_loss(source.modality, samples), 0.0
+            return self.tasks_loss(source, samples, rows), 0.0
         target = torch.tensor([self.classes[source.source].index(source.labels[i]) for i in rows], device=DEVICE)
         vectors, words = self.class_vectors(source.source, random)
         answers = [words[k] for k in target] if self.named[source.source] else None
@@ -111,7 +128,13 @@ class Bridged(nn.Module):
             loss = loss + self.weight * F.mse_loss(
                 alike(output.pooled), alike(masked_mean(kept["features"], kept["mask"]))
             )
-        return loss, float((logits.argmax(1) == target).float().mean())
+        return loss + self.held(kept, source.source, rows), float((logits.argmax(1) == target).float().mean())
+
+
+def fresh(modality: str) -> Encoder:
+    """An untrained encoder of today's preset, in evaluation mode."""
+    record = modalities.get(modality)
+    return record.encoder(**record.config).eval()  # type: ignore[misc]
 
 
 def keep_tokens(spark: AllSpark, source: Packed) -> Packed:
@@ -128,16 +151,34 @@ def keep_tokens(spark: AllSpark, source: Packed) -> Packed:
     return replace(source, samples=kept)
 
 
+def keep_slots(spark: AllSpark, source: Packed) -> Tensor:
+    """What a model's own encoder and bridge make of the samples: (M, Q, H) in float16."""
+    kept, tokens = [], keep_tokens(spark, source).samples
+    with torch.inference_mode():
+        for i in range(0, len(tokens), 64):
+            batch = to_device(pad(full(tokens[i : i + 64])), DEVICE)
+            kept.append(spark.model.bridge(source.modality, Tokens(batch["features"], batch["mask"])).half().cpu())
+    return torch.cat(kept).clone()
+
+
 def train(modality: str, paths: list[Path], options: argparse.Namespace) -> None:
     """One modality within its minutes."""
     sources = [without(read(path), options.without) for path in paths]
     torch.manual_seed(options.seed)
-    spark = Parts.read(options.out).build([modality], options.out / "language", options.seed)
+    slots = {}
+    if options.like:
+        spark = allspark.load(options.like)
+        spark.model.to(DEVICE)
+        slots = {source.source: keep_slots(spark, source) for source in sources}
+        spark.model.encoders[modality] = fresh(modality)
+    else:
+        spark = Parts.read(options.out).build([modality], options.out / "language", options.seed)
     spark.model.language.requires_grad_(False)
     load_encoder(spark.model.encoders[modality], options.out / "encoders" / f"{modality}.safetensors")
     spark.model.to(DEVICE)
     sources = [keep_tokens(spark, source) for source in sources]
     model = Bridged(spark, modality, sources, options.alike)
+    model.slots = slots
     run(
         f"{modality} bridge", model, sources, model.step, options.out / "bridges" / f"{modality}.safetensors",
         minutes=options.minutes, batch=options.batch, lr=options.lr, seed=options.seed,
@@ -152,6 +193,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="modalities; all by default")
     parser.add_argument("--minutes", type=float, default=1.5, help="per modality")
     parser.add_argument("--alike", type=float, default=ALIKE_WEIGHT, help="weight of the encoder's likenesses; 0: off")
+    parser.add_argument("--like", type=Path, help="folder of a model whose answers are held: its encoder is exchanged")
     parser.add_argument("--without", nargs="*", default=[], help="class ids left out, for ablations")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--lr", type=float, default=1e-3)

@@ -7,6 +7,10 @@ Each step draws a task: a made one (sources of task "episodes"), or a dozen item
 source. Ridge regression is solved on a part of the items, cross-entropy taken on the others (R2D2, Bertinetto et al.,
 ICLR 2019), so that examples of *any* classes can be told apart linearly.
 
+Where there are no made tasks, a road that learns a few real classes forgets the others as the transformer did. With
+``--principal`` it learns none: it hands on the principal axes of what it reads over the training items. With
+``--beside`` the transformer is made quieter than the road in the end.
+
     python recipes/allspark-base/moments_stage.py --data DIR --out runs/base
 """
 
@@ -37,6 +41,7 @@ from allspark.evaluate.sources import SOURCES
 SHOTS = (1, 3, 5, 5)
 ITEMS = 12  # of a class of a labelled source in one task
 CLASSES = 10  # of a labelled source in one task, at most
+FINER = 0.5  # loudness of what the maps before the last hold beside the last
 LOG_EVERY = 200
 PREFIX = "model.encoder."
 Tasks = list[list[list[int]]]  # task -> class -> rows
@@ -91,6 +96,33 @@ def still(encoder: Encoder, source: Packed, collate: Any) -> tuple[Tensor, Tenso
     return torch.cat(found).clone(), torch.cat(numbers).clone() if numbers else None
 
 
+@torch.no_grad()
+def principal(encoder: Encoder, rest: Tensor, means: Tensor) -> None:
+    """The road becomes a projection onto the principal axes of items' numbers, as loud as the rest of the encoder is.
+
+    Args:
+        encoder: its ``finer`` says how many of the road's numbers, the first ones, are of maps before the last.
+        rest: (M, D) what the encoder says of items without its road.
+        means: (M, N) what a road reads of them.
+    """
+    loud = torch.ones(means.shape[1])
+    loud[: encoder.finer] = FINER
+    rows = encoder.moments.standard(means) * loud
+    rows = rows - rows.mean(0)
+    axes = torch.linalg.eigh(rows.T @ rows).eigenvectors.flip(1).T[: encoder.width]  # those of largest variance first
+    size = (rest - rest.mean(0)).norm(dim=1).mean() / (rows @ axes.T).norm(dim=1).mean()
+    encoder.moments.out.weight.zero_()[: len(axes)] = axes * loud * size
+
+
+@torch.no_grad()
+def quieten(encoder: Encoder, share: float) -> None:
+    """The transformer's tokens times ``share``: what it learnt of some classes drowns what tells others apart."""
+    last = ("transformer.norm", "blocks.norm")
+    norm = [module for name, module in encoder.named_modules() if name.endswith(last)][-1]
+    norm.weight.mul_(share)
+    norm.bias.mul_(share)
+
+
 def train(encoder: Encoder, sources: list[Packed], options: argparse.Namespace) -> None:
     """So many steps; prints the accuracy on the tasks' other items."""
     collate = modalities.get(options.modality).collate
@@ -99,6 +131,10 @@ def train(encoder: Encoder, sources: list[Packed], options: argparse.Namespace) 
         rest[source.source], numbers[source.source] = still(encoder, source, collate)
     if isinstance(encoder.moments, Road):
         encoder.moments.fit(*torch.stack([read.mean(0) for read in numbers.values()]).mean(0))  # every source alike
+    if options.principal:
+        means = torch.cat([read[:, 0] for read in numbers.values()])
+        principal(encoder, torch.cat(list(rest.values())), means)
+        return
     tasks = {s.source: made_tasks(s.labels) for s in sources if SOURCES[s.source].task == "episodes"}
     by_class: dict[str, dict[str, list[int]]] = {s.source: defaultdict(list) for s in sources if s.source not in tasks}
     for source in sources:
@@ -162,6 +198,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--labelled", type=float, default=0.3, help="share of tasks from labelled sources")
     parser.add_argument("--alone", type=float, default=0.0, help="share of steps in which the road has to do alone")
+    parser.add_argument("--principal", action="store_true", help="no steps: principal axes of what the road reads")
+    parser.add_argument("--kept", action="store_true", help="no steps: the checkpoint's road stays as it is")
+    parser.add_argument("--beside", type=float, default=1.0, help="loudness of the transformer beside the road")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
@@ -173,10 +212,13 @@ def main() -> None:
     path = options.out / "encoders" / f"{options.modality}.safetensors"
     with safe_open(path, "pt") as file:
         facts = json.loads(file.metadata()["facts"])
-    if facts.get("moments", 0) >= options.steps:
+    steps = 1 if options.principal or options.kept else options.steps
+    if facts.get("moments", 0) >= steps:
         return
     before = load_file(path)
     state = {key.removeprefix(PREFIX): value for key, value in before.items() if key.startswith(PREFIX)}
+    if not options.kept:
+        state = {key: value for key, value in state.items() if not key.startswith("moments.")}
     missing = encoder.load_state_dict(state, strict=False).missing_keys
     if any(not key.startswith("moments.") for key in missing):
         parser.error(f"{path} lacks {', '.join(missing[:3])}: it is another encoder; give stage 2's")
@@ -184,12 +226,14 @@ def main() -> None:
         name for name, source in SOURCES.items()
         if source.modality == options.modality and source.role in ("train", "both") and source.task != "unlabelled"
     ]  # fmt: skip
-    sources = [read(pack(name, "train", options.data, options.out / "packed", dict(record.input))) for name in names]
-    train(encoder, sources, options)
+    if not options.kept:
+        packs = [pack(name, "train", options.data, options.out / "packed", dict(record.input)) for name in names]
+        train(encoder, [read(path) for path in packs], options)
+    quieten(encoder, options.beside)
     after = {key: value for key, value in before.items() if not key.startswith("optimiser.")}
     after |= {PREFIX + key: value.contiguous() for key, value in encoder.state_dict().items()}
     partial = path.with_suffix(".partial")
-    save_file(after, partial, metadata={"facts": json.dumps({**facts, "moments": options.steps})})
+    save_file(after, partial, metadata={"facts": json.dumps({**facts, "moments": steps})})
     os.replace(partial, path)
 
 

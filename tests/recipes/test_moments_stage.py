@@ -4,9 +4,10 @@ from pathlib import Path
 import moments_stage
 import pytest
 import torch
-from moments_stage import Ridge, made_tasks, still, train
+from moments_stage import FINER, Ridge, made_tasks, quieten, still, train
 from packed import Packed
 
+import allspark
 from allspark import modality as modalities
 from allspark.bridges import masked_mean
 from allspark.encoders.multispectral import MultispectralEncoder
@@ -61,7 +62,9 @@ def test_only_the_moments_learn_and_the_tasks_get_easier(made, capsys, monkeypat
     road, _ = model.road(**collate(made.samples[: made_series.ITEMS]))
     alone = (whole.features - road).mean(1)
     torch.testing.assert_close(rest[: made_series.ITEMS], alone, rtol=0.05, atol=0.05)  # bf16 where there is
-    options = argparse.Namespace(modality="multispectral", steps=80, labelled=0.3, alone=0.2, lr=1e-2, seed=0)
+    options = argparse.Namespace(
+        modality="multispectral", steps=80, labelled=0.3, alone=0.2, lr=1e-2, seed=0, principal=False
+    )
     train(model, [made], options)
     changed = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
     assert changed == {key for key in before if key.startswith("moments.")}
@@ -82,8 +85,65 @@ def test_a_linear_road_learns_from_the_items_mean_numbers_alone(capsys, monkeypa
     whole = model(**record.collate(samples[:20]))
     alone = masked_mean(whole.features, whole.mask) - model.moments(numbers[:20, 0])
     torch.testing.assert_close(rest[:20], alone.detach(), rtol=0.05, atol=0.05)
-    train(model, [made], argparse.Namespace(modality="point_cloud", steps=80, labelled=0.3, alone=0.2, lr=1e-2, seed=0))
+    options = argparse.Namespace(
+        modality="point_cloud", steps=80, labelled=0.3, alone=0.2, lr=1e-2, seed=0, principal=False
+    )
+    train(model, [made], options)
     changed = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
     assert changed == {"moments.out.weight", "moments.centre", "moments.spread"}
     first, last = (float(line.rsplit(" ", 1)[1]) for line in capsys.readouterr().out.strip().splitlines())
     assert last > first
+
+
+def chips(count: int) -> Packed:
+    torch.manual_seed(1)
+    flags = torch.tensor([True, False, False, False, False])
+    samples = [
+        {"pixels": torch.randn(5, 64, 64) * (1 + i % 3), "valid": torch.ones(64, 64, dtype=torch.bool),
+         "polarisations": flags} for i in range(count)
+    ]  # fmt: skip
+    return Packed("mstar10", "sar", samples, [str(i % 3) for i in range(count)], {})
+
+
+def test_a_principal_road_hands_on_the_axes_of_largest_variance():
+    record, source = modalities.get("sar"), chips(60)
+    torch.manual_seed(0)
+    model = record.encoder(width=24, depth=1, heads=2, stem=[8, 8, 16], moments=True).eval()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    rest, numbers = still(model, source, record.collate)
+    train(model, [source], argparse.Namespace(modality="sar", principal=True))
+    changed = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
+    assert changed == {"moments.out.weight", "moments.centre", "moments.spread"}
+    with torch.no_grad():
+        said = model.moments(numbers[:, 0])
+        rows = model.moments.standard(numbers[:, 0])
+    rows[:, : model.finer] *= FINER
+    rows, said = rows - rows.mean(0), said - said.mean(0)
+    kept = torch.linalg.svdvals(rows)[:24].square().sum() / rows.square().sum()
+    scale = said.norm() / (kept.sqrt() * rows.norm())
+    wanted = torch.linalg.svdvals(rows)[:24] * scale
+    torch.testing.assert_close(torch.linalg.svdvals(said), wanted, rtol=1e-3, atol=1e-2)
+    torch.testing.assert_close(said.norm(dim=1).mean(), (rest - rest.mean(0)).norm(dim=1).mean(), rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [("sar", {"width": 24, "depth": 1, "heads": 2, "stem": [8, 8, 16]}),
+     ("rgb", {"width": 24, "depth": 1, "heads": 2, "deepest": True}),
+     ("point_cloud", {"width": 24, "depth": 1, "heads": 2, "hidden": 16})],
+)  # fmt: skip
+def test_a_quieter_transformer_says_the_same(name, config):
+    record = modalities.get(name)
+    torch.manual_seed(0)
+    model = record.encoder(**config).eval()
+    if name == "point_cloud":
+        cloud = allspark.PointCloud(torch.rand(300, 3).numpy())
+        batch = record.collate([record.prepare(cloud, points=256, groups=16, neighbours=8)])
+    else:
+        batch = record.collate(chips(3).samples)
+        if name == "rgb":
+            batch = {"pixels": batch["pixels"][:, :3], "valid": batch["valid"]}
+    with torch.no_grad():
+        before = model(**batch).features
+        quieten(model, 0.25)
+        torch.testing.assert_close(model(**batch).features, 0.25 * before)

@@ -1,26 +1,21 @@
 """A sibling by configuration: base.py with a stand-in image tower and a stand-in language model, to the folder."""
 
-import io
 import json
 import runpy
 import sys
-import zipfile
 from pathlib import Path
 
 import base
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from packed import read
 from safetensors.torch import load_file, save_file
 from siblings import Parts
 from transformers import AutoModelForCausalLM
 
 import allspark
 from allspark.building import byte_tokenizer
-from allspark.evaluate.sources import SOURCES
-
-COLOURS = {"Desert": (230, 210, 130), "Pond": (20, 40, 120)}
 
 
 @pytest.fixture(scope="module")
@@ -60,23 +55,7 @@ def tower(tmp_path, monkeypatch):
     return f"open_clip:made-ViT-8@{path}", clip
 
 
-@pytest.fixture
-def data(tmp_path):
-    """AID's archive with two of its training classes, told apart by colour."""
-    generator = np.random.default_rng(0)
-    path = tmp_path / "data" / SOURCES["aid"].files[0]
-    path.parent.mkdir(parents=True)
-    with zipfile.ZipFile(path, "w") as archive:
-        for label, colour in COLOURS.items():
-            for number in range(120):
-                pixels = np.clip(np.array(colour) + generator.normal(0, 8, (32, 32, 3)), 0, 255).astype(np.uint8)
-                buffer = io.BytesIO()
-                Image.fromarray(pixels).save(buffer, "webp")
-                archive.writestr(f"{label}/{number}.webp", buffer.getvalue())
-    return tmp_path / "data"
-
-
-def test_a_tower_and_a_language_model_make_a_sibling(language, tower, data, tmp_path, monkeypatch):
+def test_a_tower_and_a_language_model_make_a_sibling(language, tower, aid, tmp_path, monkeypatch):
     said = []
 
     def call(script, *arguments):
@@ -87,7 +66,7 @@ def test_a_tower_and_a_language_model_make_a_sibling(language, tower, data, tmp_
     monkeypatch.setattr(base, "call", call)  # the stages in this process: the made tower is known to it alone
     name, clip = tower
     out, weights = tmp_path / "run", tmp_path / "sibling"
-    command = ["base.py", "--data", data, "--out", out, "--weights", weights, "--language", language, "--rgb", name,
+    command = ["base.py", "--data", aid, "--out", out, "--weights", weights, "--language", language, "--rgb", name,
                "--only", "rgb", "--share", 0.002, "--jobs", 1]  # fmt: skip
     monkeypatch.setattr(sys, "argv", [str(word) for word in command])
     base.main()
@@ -101,7 +80,7 @@ def test_a_tower_and_a_language_model_make_a_sibling(language, tower, data, tmp_
     assert torch.equal(spark.model.language.get_input_embeddings().weight, before.bfloat16().float())
     first = spark.model.encoders["rgb"].tower.net.conv1.weight - clip.visual.conv1.weight
     assert 0 < float(first.detach().abs().mean()) < 0.02  # began as the checkpoint, and learnt
-    assert load_file(out / "packed" / "aid.val.safetensors")["0/pixels"].shape == (3, 32, 32)
+    assert read(out / "packed" / "aid.val.safetensors").samples[0]["pixels"].shape == (3, 32, 32)
     learnt = load_file(out / "bridges" / "rgb.safetensors")
     for key, value in spark.model.bridges["rgb"].state_dict().items():
         torch.testing.assert_close(value, learnt[f"model.bridge.{key}"].bfloat16().float())
