@@ -72,7 +72,7 @@ def end(weights: Path, out: Path, names: list[str], data: Path) -> None:
     save_file(state, path.with_suffix(".partial"), metadata={"format": "pt"})
     os.replace(path.with_suffix(".partial"), path)
     config["encoders"] |= {name: modalities.get(name).config for name in names}  # as the stages built them
-    atomic.write(weights / "config.json", json.dumps(config, indent=2) + "\n")
+    atomic.write(weights / "config.json", json.dumps(config, indent=2, sort_keys=True) + "\n")
     spark = allspark.load(weights)
     spark.processor.temperatures = {**temperatures_of(weights), **calibrate(spark, data, out, names)}
     spark.processor.save_pretrained(weights)
