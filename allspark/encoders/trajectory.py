@@ -29,6 +29,8 @@ SUMMARY = 38  # numbers per trajectory
 _FLOOR = 1e-2  # of logarithms
 _PLACES = 8  # of a way's own numbers
 _LEVELS = 9  # quantiles of its steps
+_SPEEDS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0, 9.0, 12.0, 15.0, 20.0, 30.0)  # m/s: on foot, by bicycle, car, train
+_TIMED = 19  # of a step: are there times?
 _BENT = (3, 4, 5, 8, 9, 10, 11)  # of a step: speed, its maximum and spread, turns, accelerations, straightness
 _WAVES = 6  # cosines of each of these
 _LOW, _HIGH = -1.0, 1.5  # between which they lie, mostly
@@ -231,11 +233,12 @@ def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def own_numbers(steps: Tensor, summary: Tensor, mask: Tensor) -> Tensor:
-    """(B, S + 93): the statistics of the whole way, what its steps are like, and its places and steps.
+    """(B, S + 121): the statistics of the whole way, what its steps are like, and its places and steps.
 
-    Nine quantiles of speed, turning, acceleration and straightness over the steps (or segments of steps): NaN for a way
-    of fewer than nine. Eight places evenly along the fixes, in metres from the last one, and the way from each to the
-    next, as they are: of eight fixes they are all there is to know.
+    Nine quantiles of speed, turning, acceleration and straightness over the steps (or segments of steps), and the
+    shares of the time and of the length that are gone at 14 ranges of speed: NaN for a way of fewer than nine steps,
+    the shares also for one without times. Eight places evenly along the fixes, in metres from the last one, and the way
+    from each to the next, as they are: of eight fixes they are all there is to know.
     """
     net = 10.0 ** (2 * steps[..., 1]) - _FLOOR
     step = (steps[..., 13:15] * net.clamp(min=0)[..., None]).masked_fill(~mask[..., None], 0.0)  # (B, M, 2) metres
@@ -249,7 +252,20 @@ def own_numbers(steps: Tensor, summary: Tensor, mask: Tensor) -> Tensor:
     long = (mask & (mask.sum(1, keepdim=True) >= _LEVELS))[..., None]
     levels = torch.linspace(0, 1, _LEVELS, device=steps.device)
     like = steps[..., _BENT].masked_fill(~long, torch.nan).nanquantile(levels, dim=1).movedim(0, -1)  # (B, 7, 9)
-    return torch.cat([summary, like.flatten(1), places.flatten(1), places.diff(dim=1).flatten(1)], 1)
+    shares = _by_speed(steps, long[..., 0] & (steps[..., _TIMED] > 0))
+    return torch.cat([summary, like.flatten(1), shares, places.flatten(1), places.diff(dim=1).flatten(1)], 1)
+
+
+def _by_speed(steps: Tensor, real: Tensor) -> Tensor:
+    """(B, M, F) steps, (B, M) bool which count -> (B, 28) shares of time, then of length, by speed; NaN where none."""
+    length, duration, speed = (10.0 ** (2 * steps[..., place]) - _FLOOR for place in (0, 2, 3))
+    index = torch.bucketize(speed, torch.tensor(_SPEEDS, device=steps.device), right=True)
+    shares = []
+    for amount in (duration, length):
+        weight = amount.clamp(min=0) * real
+        total = weight.new_zeros(len(steps), len(_SPEEDS) + 1).scatter_add_(1, index, weight)
+        shares.append(total / total.sum(1, keepdim=True))  # 0 / 0 is NaN: nothing is known
+    return torch.cat(shares, 1)
 
 
 class TrajectoryEncoder(Encoder):

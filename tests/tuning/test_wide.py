@@ -230,12 +230,27 @@ def test_a_long_way_is_told_by_quantiles_of_its_steps_and_a_short_one_is_not():
     long, short = (
         record.prepare(allspark.Trajectory(fixes[:n], np.arange(float(n)), crs="metres"), fixes=64) for n in (40, 8)
     )
-    numbers = own_numbers({"trajectory": record.collate([long, short])})["trajectory"][:, -93:-30]
+    numbers = own_numbers({"trajectory": record.collate([long, short])})["trajectory"][:, -121:-30]
     speed = long["steps"][:, 3]
     assert torch.allclose(numbers[0, :9], torch.quantile(speed, torch.linspace(0, 1, 9)), atol=1e-5)
     assert numbers[1].isnan().all()
     # numbers that no item has are none that differ
     assert fit(torch.cat([torch.randn(5, 2), numbers[1].expand(5, -1)], 1))[0]["kept"] == 2
+
+
+def test_a_way_is_told_by_the_time_and_the_length_at_each_speed():
+    seconds = np.r_[np.full(10, 4.0), np.full(20, 1.0)]  # 40 s on foot at 1.2 m/s, 20 s in a car at 13 m/s
+    metres = np.r_[np.full(10, 4.8), np.full(20, 13.0)]
+    way = np.stack([np.r_[0, metres.cumsum()], np.zeros(31)], 1)
+    record = modality.get("trajectory")
+    timed = record.prepare(allspark.Trajectory(way, np.r_[0, seconds.cumsum()], crs="metres"))
+    untimed = record.prepare(allspark.Trajectory(way, np.zeros(31), crs="metres"))
+    numbers = own_numbers({"trajectory": record.collate([timed, untimed])})["trajectory"][:, -58:-30]
+    wanted = torch.zeros(2, 14)
+    wanted[0, [2, 10]] = torch.tensor([40 / 60, 20 / 60])  # between 1 and 1.5 m/s, between 12 and 15
+    wanted[1, [2, 10]] = torch.tensor([48 / 308, 260 / 308])
+    assert torch.allclose(numbers[0], wanted.flatten(), atol=1e-3)
+    assert numbers[1].isnan().all()
 
 
 def test_futures_are_learnt_past_the_encoder(tiny_folder, tmp_path):
