@@ -46,7 +46,8 @@ def begin(weights: Path, out: Path, names: list[str]) -> None:
             for theirs, ours in parts(stage, name):
                 for key, value in state.items():
                     if key.startswith(ours):
-                        found[theirs + key.removeprefix(ours)] = value.float().contiguous()
+                        kept = value.float() if value.is_floating_point() else value
+                        found[theirs + key.removeprefix(ours)] = kept.contiguous()
             if not found:
                 raise ValueError(f"{weights} holds no {stage} of {name}")
             path = out / stage / f"{name}.safetensors"
