@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
+import shutil
 from pathlib import Path
 
 import torch
@@ -59,7 +59,10 @@ def begin(weights: Path, out: Path, names: list[str]) -> None:
 
 def end(weights: Path, out: Path, names: list[str], data: Path) -> None:
     """The model with these modalities' parts from their checkpoints, and a temperature for each of them."""
-    path, config = weights / "model.safetensors", json.loads((weights / "config.json").read_text(encoding="utf-8"))
+    partial = weights.with_name(weights.name + ".partial")  # the model is changed as a whole or not at all
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(weights, partial)
+    path, config = partial / "model.safetensors", json.loads((partial / "config.json").read_text(encoding="utf-8"))
     state = load_file(path)
     for stage in STAGES:
         for name in names:
@@ -70,14 +73,17 @@ def end(weights: Path, out: Path, names: list[str], data: Path) -> None:
                     if key.startswith(theirs):
                         kept = value.to(torch.bfloat16) if value.is_floating_point() else value
                         state[ours + key.removeprefix(theirs)] = kept.contiguous()
-    save_file(state, path.with_suffix(".partial"), metadata={"format": "pt"})
-    os.replace(path.with_suffix(".partial"), path)
+    path.unlink()  # before it is written anew: it may be mapped into memory
+    save_file(state, path, metadata={"format": "pt"})
     config["encoders"] |= {name: modalities.get(name).config for name in names}  # as the stages built them
-    atomic.write(weights / "config.json", json.dumps(config, indent=2, sort_keys=True) + "\n")
-    spark = allspark.load(weights)
+    atomic.write(partial / "config.json", json.dumps(config, indent=2, sort_keys=True) + "\n")
+    spark = allspark.load(partial)
     spark.processor.temperatures = {**temperatures_of(weights), **calibrate(spark, data, out, names)}
-    spark.processor.save_pretrained(weights)
-    print(f"{weights}: {path.stat().st_size / 2**20:.1f} MiB, temperatures {spark.processor.temperatures}")
+    spark.processor.save_pretrained(partial)
+    shutil.rmtree(weights)
+    partial.rename(weights)
+    size = (weights / path.name).stat().st_size / 2**20
+    print(f"{weights}: {size:.1f} MiB, temperatures {spark.processor.temperatures}")
 
 
 def main() -> None:

@@ -40,7 +40,12 @@ def test_one_encoder_is_exchanged(shipped, aid, tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         run(monkeypatch, "exchange.py", "end", *where)
     assert "give --data" in capsys.readouterr().err
+    with pytest.raises(FileNotFoundError):  # no archive to calibrate on: the model stays as it was
+        run(monkeypatch, "exchange.py", "end", *where, "--data", tmp_path / "nowhere")
+    kept = load_file(shipped / "model.safetensors")
+    assert all(torch.equal(kept[key], value) for key, value in before.items())
     run(monkeypatch, "exchange.py", "end", *where, "--data", aid)
+    assert not shipped.with_name("shipped.partial").exists()
 
     after = load_file(shipped / "model.safetensors")
     changed = {key for key in before if key not in after or not torch.equal(before[key], after[key])}
