@@ -20,6 +20,7 @@ from .vectors import token_vectors
 if TYPE_CHECKING:
     from .api import AllSpark
 
+BLOCK = 1 << 16  # points that are scored together
 PLACES_PER_CLASS = 500  # labelled pixels or points that a class learns from; more cost time and add little
 
 Score = Callable[[Tensor], Tensor]  # token vectors (N, D) -> (N, K) probabilities
@@ -36,8 +37,9 @@ def segment(
     """A class for every pixel of a raster or point of a cloud.
 
     With ``labels`` each token, on its own through bridge and language model, is compared with the labels' text
-    vectors. With ``examples`` a closed-form classifier learns from the encoder's tokens at labelled places. With
-    neither, a trained head answers.
+    vectors. With ``examples`` a closed-form classifier learns from the encoder's tokens at labelled places. Of clouds
+    both also look at what surrounds every single point (about a minute for a million points and core). With neither,
+    a trained head answers.
 
     Args:
         spark: the model.
@@ -92,8 +94,12 @@ def _single(entry: Mapping[str, Item]) -> tuple[str, Item]:
 def _scores(spark: AllSpark, name: str, item: Item, at: str, score: Score) -> Tensor:
     """Scores at every pixel, (K, H, W), or point, (K, P)."""
     if not isinstance(item, Raster):
-        values = score(_tokens(spark, name, item, at)[0])
-        return to_points(values, modalities.get(name), item, spark.processor.inputs[name]).cpu().float()
+        tokens = _tokens(spark, name, item, at)[0]
+        of = point_vectors(spark, name, item, tokens, at)
+        if of is not None:  # in blocks: vectors of all points would be a hundred times as large as their scores
+            blocks = np.array_split(np.arange(len(item.xyz)), -(-len(item.xyz) // BLOCK))  # type: ignore[union-attr]
+            return torch.cat([score(of(block)).cpu().float() for block in blocks]).T
+        return to_points(score(tokens), modalities.get(name), item, spark.processor.inputs[name]).cpu().float()
     canvas = Canvas(*item.values.shape[-2:])
     for row, column, window in windows(item, int(spark.processor.inputs[name]["size"])):
         features, grid = _tokens(spark, name, window, at)
@@ -108,6 +114,9 @@ def _at_places(spark: AllSpark, name: str, item: Item, places: Tensor) -> Tensor
     """
     if not isinstance(item, Raster):
         values = _tokens(spark, name, item, "encoder")[0]
+        of = point_vectors(spark, name, item, values, "encoder")
+        if of is not None:
+            return of(places.numpy()).cpu().float()
         return to_points(values, modalities.get(name), item, spark.processor.inputs[name]).T[places].cpu().float()
     rows, columns = places // item.values.shape[-1], places % item.values.shape[-1]
     found: Tensor | None = None
@@ -122,6 +131,25 @@ def _at_places(spark: AllSpark, name: str, item: Item, places: Tensor) -> Tensor
     if found is None:
         raise ValueError("no labelled place lies in a window with data; mark others")
     return found
+
+
+def point_vectors(
+    spark: AllSpark, name: str, item: Item, values: Tensor, at: str
+) -> Callable[[np.ndarray], Tensor] | None:
+    """Numbers (M,) of an item's points -> their vectors (M, X); None where tokens spread to them say all that is known.
+
+    Args:
+        spark: the model.
+        name: modality of the item.
+        item: whose points are meant.
+        values: (N, D) of the item's tokens.
+        at: their level: "encoder" or "language".
+    """
+    record = modalities.get(name)
+    if record.places is None:
+        return None
+    settings = spark.processor.inputs[name]
+    return record.places(spark.model.encoders[name], item, values, at == "language", **settings)
 
 
 def _tokens(spark: AllSpark, name: str, item: Item, at: str) -> tuple[Tensor, tuple[int, int]]:

@@ -74,6 +74,9 @@ class Modality:
             flips and turns. None where nothing can be changed.
         numbers: (**tensors of a collated batch) -> (B, S), the items' own numbers in a fixed order, for heads with a
             road past the encoder (``heads/wide.py``). None where items have no numbers of their own.
+        places: (encoder, item, its tokens' vectors (N, D), are they of the language space?, **input) -> a function of
+            point numbers (M,) to (M, X) that tells single points apart better than tokens spread to them do, or None
+            where this encoder has none.
         pieces: is each of these numbers worth looking at by itself? No where they are a curve's (a spectrum), of which
             neighbours all but repeat each other.
         pretrained: (encoder, its config) -> fill a freshly built encoder from the public checkpoint that its config
@@ -94,6 +97,7 @@ class Modality:
     pretrained: Callable[[Any, Mapping[str, Any]], dict[str, Any]] | None = None
     augment: Callable[[Sample, torch.Generator, bool], Sample] | None = None
     numbers: Callable[..., Tensor] | None = None
+    places: Callable[..., Callable[[Any], Tensor] | None] | None = None
     pieces: bool = True
 
 

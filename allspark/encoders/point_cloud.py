@@ -7,7 +7,7 @@ because a chair and a church differ in little else once both are scaled to the u
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ from . import cloud_moments
 from ._augment import cloud
 from .base import Encoder, Tokens
 from .road import Road
+from .surroundings import Neighbourhood, Surroundings
 from .vit import Transformer
 
 # "classification" is left out on purpose: it is what people ask for, and files often carry the answer.
@@ -202,12 +203,16 @@ def spread(
     Returns:
         (P, D).
     """
-    geometry = _geometry(item, points, groups)
+    return _spread(values, _geometry(item, points, groups), np.asarray(item.xyz), near)
+
+
+def _spread(values: Tensor, geometry: _Geometry, xyz: np.ndarray, near: int = 3) -> Tensor:
+    """`spread` in a frame that is known, to any places (M, 3)."""
     values = values[1 : 1 + len(geometry.centres)]
     centres = torch.from_numpy(geometry.xyz[geometry.centres])
     near = min(near, len(centres))
     rows = []
-    for block in np.array_split(np.asarray(item.xyz), max(1, len(item.xyz) // _FULL)):
+    for block in np.array_split(xyz, max(1, len(xyz) // _FULL)):
         local = torch.from_numpy(((block - geometry.origin) / geometry.scale).astype(np.float32))
         distance, index = torch.cdist(local, centres).topk(near, dim=1, largest=False)
         weight = 1 / (distance.square() + 1e-8)
@@ -254,6 +259,8 @@ class PointCloudEncoder(Encoder):
         width: D.  depth, heads: of the transformer.  hidden: width of the mini-PointNet's two halves.
         drop_path: stochastic depth at the last block.
         moments: is there a linear road past the transformer (``road.py``, ``cloud_moments.py``)?
+        surroundings: how long the vectors are that tell single points apart (``surroundings.py``); 0: none.
+        language_width: of the language space, in which they have names.
     """
 
     def __init__(
@@ -264,6 +271,8 @@ class PointCloudEncoder(Encoder):
         hidden: int = 128,
         drop_path: float = 0.0,
         moments: bool = False,
+        surroundings: int = 0,
+        language_width: int = 384,
     ) -> None:
         super().__init__()
         self.width = width
@@ -279,6 +288,7 @@ class PointCloudEncoder(Encoder):
         self.cloud = nn.Sequential(nn.Linear(SCALARS, hidden), nn.GELU(), nn.Linear(hidden, width))
         self.blocks = Transformer(width, depth, heads, drop_path=drop_path)
         self.moments = Road(cloud_moments.count(POINT - 3, SCALARS), width) if moments else None
+        self.surroundings = Surroundings(surroundings, language_width) if surroundings else None
 
     def forward(self, points: Tensor, centres: Tensor, valid: Tensor, scale: Tensor) -> Tokens:  # type: ignore[override]
         """(B, G, K, 3 + F), (B, G, 3), (B, G), (B, S) -> Tokens (B, 1 + G, D); the cloud's own token comes first."""
@@ -304,6 +314,43 @@ class PointCloudEncoder(Encoder):
         return mean, torch.ones(mean.shape[:2], dtype=torch.bool, device=mean.device)
 
 
+def places(
+    encoder: Encoder,
+    item: PointCloud,
+    values: Tensor,
+    in_words: bool = False,
+    *,
+    points: int = 2048,
+    groups: int = 64,
+    neighbours: int = 32,
+) -> Callable[[np.ndarray], Tensor] | None:
+    """What tells the cloud's points apart: its tokens' vectors spread to them, and what surrounds each.
+
+    Args:
+        encoder: of the tokens.
+        item: the cloud.
+        values: (1 + G, D) of its tokens.
+        in_words: are they vectors of the language space?
+
+    Returns:
+        Point numbers (M,) -> (M, D + X), or in the language space their sum (M, D); tokens are half as loud as what was
+        learnt of surroundings. None of an encoder without ``surroundings``.
+    """
+    surroundings = getattr(encoder, "surroundings", None)
+    if surroundings is None:
+        return None
+    geometry, near = _geometry(item, points, groups), Neighbourhood(item)
+
+    def of(chosen: np.ndarray) -> Tensor:
+        own = F.normalize(_spread(values, geometry, np.asarray(item.xyz)[chosen]).float(), dim=-1) / 2
+        numbers = torch.from_numpy(near.numbers(chosen)).to(own.device)
+        if in_words:
+            return F.normalize(own + surroundings.learnt(numbers)[1], dim=-1)
+        return torch.cat([own, surroundings(numbers)], -1)
+
+    return of
+
+
 def recognises(item: Any) -> bool:
     """Every point cloud."""
     return isinstance(item, PointCloud)
@@ -319,8 +366,18 @@ register(
         recognises=recognises,
         spread=spread,
         input={"points": 2048, "groups": 64, "neighbours": 32},
-        config={"width": 192, "depth": 6, "heads": 6, "hidden": 128, "drop_path": 0.0, "moments": True},
+        config={
+            "width": 192,
+            "depth": 6,
+            "heads": 6,
+            "hidden": 128,
+            "drop_path": 0.0,
+            "moments": True,
+            "surroundings": 64,
+            "language_width": 384,
+        },
         augment=cloud,
         numbers=own_numbers,
+        places=places,
     )
 )

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from .. import modality as modalities
+from ..dense import point_vectors
 from ..items import PointCloud
 from ..segmentation import to_points
 from ..vectors import LEVELS, token_vectors
@@ -81,12 +82,16 @@ def point_row(
 
 @torch.inference_mode()
 def _at_points(spark: Any, cloud: PointCloud, chosen: np.ndarray) -> dict[str, np.ndarray]:
-    """Level -> (M, ·): the tokens' vectors, spread to the chosen points."""
+    """Level -> (M, ·): the tokens' vectors, spread to the chosen points, as ``segment`` learns from them."""
     batch = spark._batch([spark.processor.prepare({MODALITY: cloud})])
     tokens = spark.model.encode(MODALITY, batch["inputs"][MODALITY])
     record, settings = modalities.get(MODALITY), spark.processor.inputs[MODALITY]
     found = {}
     for level in LEVELS:
         values = token_vectors(spark.model, spark.processor, MODALITY, tokens.features, level)[0].float().cpu()
+        of = None if level == "bridge" else point_vectors(spark, MODALITY, cloud, values, level)
+        if of is not None:
+            found[level] = of(chosen).cpu().numpy()
+            continue
         found[level] = to_points(values, record, cloud, settings).T[torch.from_numpy(chosen)].numpy()
     return found

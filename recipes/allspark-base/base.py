@@ -98,6 +98,8 @@ def main() -> None:
             loud = ("--alone", made.get("alone", 0.0), "--beside", made.get("beside", 1.0))
             where = ("--data", options.data, "--out", out, "--modality", modality)
             call("moments_stage.py", *where, *steps, *loud, *threads)
+        if modality == "point_cloud":  # what surrounds single points: seconds
+            call("points_stage.py", "--data", options.data, "--out", out, *threads)
 
     def bridge(modality: str) -> None:
         call("bridge_stage.py", "--out", out, "--only", modality, "--minutes", BRIDGE_MINUTES * share, *threads)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -28,6 +29,7 @@ MODELNET_LABELS = {
 }
 
 LIDAR_CLASSES = {2: "ground", 3: "vegetation", 4: "vegetation", 5: "vegetation", 6: "building"}
+FINE_CLASSES = {2: "ground", 3: "low vegetation", 4: "medium vegetation", 5: "high vegetation", 6: "building"}
 LIDAR_TEST = ("77060_627755", "77060_627760")  # the eastern column of the six neighbouring tiles
 LIDAR_CELL = 25.0  # metres; a cell of a dense tile is a group
 POINT_CELL = 10.0  # metres; the same where single points are asked for: an encoder's tokens lie close enough
@@ -84,9 +86,12 @@ def lidar(path: Path) -> Iterator[Entry]:
                 yield Entry(partial(_crop, cloud, inside[rows]), label, group, split)
 
 
-def labelled_cells(path: Path, split: str) -> Iterator[tuple[PointCloud, np.ndarray, str]]:
+def labelled_cells(
+    path: Path, split: str, classes: Mapping[int, str] = MappingProxyType(LIDAR_CLASSES), side: float = 1.0
+) -> Iterator[tuple[PointCloud, np.ndarray, str]]:
     """Whole cells of the tiles of a split: the cloud without its classes, each point's label ("" where it has none of
-    ours), and the cell's name. Cells of fewer than 64 points, and of a single class, are left out.
+    ``classes``), and the cell's name. Cells of fewer than 64 points, and of a single class, are left out. A cell is
+    ``side`` times as wide as usual.
     """
     from ...readers.point_cloud import read
 
@@ -96,8 +101,8 @@ def labelled_cells(path: Path, split: str) -> Iterator[tuple[PointCloud, np.ndar
         cloud = read(file)
         xy = cloud.xyz[:, :2] - cloud.xyz[:, :2].min(0)
         density = len(xy) / max(float(np.prod(xy.max(0))), 1.0)
-        cells = (xy // (POINT_CELL if density > SPARSE else POINT_CELL * 10)).astype(int)
-        names = np.array([LIDAR_CLASSES.get(int(c), "") for c in np.asarray(cloud.features["classification"])])
+        cells = (xy // (side * (POINT_CELL if density > SPARSE else POINT_CELL * 10))).astype(int)
+        names = np.array([classes.get(int(c), "") for c in np.asarray(cloud.features["classification"])])
         for key in sorted({tuple(pair) for pair in cells.tolist()}):
             inside = np.flatnonzero((cells == key).all(1))
             if len(inside) >= LIDAR_FEWEST and len(set(names[inside]) - {""}) > 1:
