@@ -243,6 +243,7 @@ class Graph:
         centre: the node that the item is about, where it is about one: the neighbourhood of a node (an ego graph).
         around: (V, W) what stands about each node in a bigger graph, or (1, W) about the centre alone
             (``encoders.graph.around``).
+        region: (V, R) or (1, R), the principal part of that within the bigger graph (``encoders.graph.reduced``).
 
     Raises:
         ValueError: an edge that names a node which is not there, or features of another length.
@@ -255,6 +256,7 @@ class Graph:
     count: int | None = None
     centre: int | None = None
     around: np.ndarray | None = None
+    region: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         edges = np.asarray(self.edges)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from . import modality as modalities
 from .bridges import masked_mean
+from .encoders.base import Tokens
 from .model import AllSparkModel, positions
 from .processor import AllSparkProcessor, Sample
 from .running import to_device
@@ -64,13 +65,20 @@ def level_vectors(
     found: dict[str, Tensor] = {}
     for level in levels:
         if level == "encoder":
-            means = [masked_mean(one.features, one.mask).float() for one in tokens.values()]
+            means = [_mean(name, one, inputs[name]) for name, one in tokens.items()]
             found[level] = means[0] if len(means) == 1 else torch.cat([F.normalize(m, dim=-1) for m in means], dim=-1)
         elif level == "bridge":
             found[level] = torch.stack([model.bridge(name, t).float().mean(1) for name, t in tokens.items()]).mean(0)
         else:
             found[level] = F.normalize(model(**{**batch, "inputs": tokens}).pooled.float(), dim=-1)
     return found
+
+
+def _mean(name: str, tokens: Tokens, inputs: dict[str, Any]) -> Tensor:
+    """(B, D) the mean of the items' tokens; half as loud as what stands beside it, where something does."""
+    mean = masked_mean(tokens.features, tokens.mask).float()
+    beside = modalities.get(name).beside
+    return mean if beside is None else torch.cat([F.normalize(mean, dim=-1) / 2, beside(**inputs).to(mean)], -1)
 
 
 def _word_vectors(

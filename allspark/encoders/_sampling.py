@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -77,7 +78,6 @@ def principal(graph: Graph, width: int = PRINCIPAL) -> Graph:
     if graph.nodes is None or graph.nodes.shape[1] <= width:
         return graph
     from scipy.sparse import csr_array, diags_array
-    from scipy.sparse.linalg import svds
 
     values = np.nan_to_num(np.asarray(graph.nodes, np.float64), posinf=0.0, neginf=0.0)
     count = len(values)
@@ -90,13 +90,22 @@ def principal(graph: Graph, width: int = PRINCIPAL) -> Graph:
     else:
         spread = values.std(0)
         table = (values - values.mean(0)) / np.where(spread > 1e-9, spread, np.inf)
-    kept = min(width, count - 1, values.shape[1] - 1)
-    left, scale, _ = svds(table, k=kept, v0=np.ones(min(values.shape)), solver="arpack")
-    order = np.argsort(-scale)
-    reduced = np.zeros((count, width))
-    reduced[:, :kept] = left[:, order] * scale[order]
-    signs = np.sign(reduced[np.abs(reduced).argmax(0), np.arange(width)])  # else they are the solver's choice
-    return replace(graph, nodes=(reduced * signs).astype(np.float32))
+    return replace(graph, nodes=_components(table, width)[0])
+
+
+def _components(table: Any, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first principal components of a table (V, F): (V, width) float32, zeros where there are fewer, and how large
+    they are: (width,) singular values.
+    """
+    from scipy.sparse.linalg import svds
+
+    kept = min(width, min(table.shape) - 1)
+    left, size, _ = svds(table, k=kept, v0=np.ones(min(table.shape)), solver="arpack")
+    order = np.argsort(-size)
+    found, sizes = np.zeros((table.shape[0], width)), np.zeros(width)
+    found[:, :kept], sizes[:kept] = left[:, order] * size[order], size[order]
+    signs = np.sign(found[np.abs(found).argmax(0), np.arange(width)])  # else they are the solver's choice
+    return (found * signs).astype(np.float32), sizes.astype(np.float32)
 
 
 def around(graph: Graph, rounds: int = 10, stay: float = 0.1) -> np.ndarray | None:
@@ -138,11 +147,23 @@ def around(graph: Graph, rounds: int = 10, stay: float = 0.1) -> np.ndarray | No
     return (found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)).astype(np.float32)
 
 
+def region(spread: np.ndarray, width: int = PRINCIPAL) -> np.ndarray:
+    """What few examples can be compared by: (V, W) ``around`` -> (V, width), rows of length 1.
+
+    Principal components about the graph's mean, each as often as large as it is: what many nodes share in part counts
+    more than what one node has.
+    """
+    found, sizes = _components(spread - spread.mean(0), width)
+    found = found * (sizes / max(float(sizes[0]), 1e-12))
+    return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+
+
 def reduced(graph: Graph) -> Graph:
     """The graph with the principal part of wide features, and what of all of them stands around each node."""
     if graph.around is not None:
         return graph
-    return replace(principal(graph), around=around(graph))
+    spread = around(graph)
+    return replace(principal(graph), around=spread, region=None if spread is None else region(spread))
 
 
 def egos(graph: Graph, nodes: Sequence[int], hops: int = 2, limit: int = 256) -> list[Graph]:
@@ -196,6 +217,7 @@ def egos(graph: Graph, nodes: Sequence[int], hops: int = 2, limit: int = 256) ->
                 positions=None if graph.positions is None else graph.positions[kept],
                 centre=0,
                 around=None if graph.around is None else graph.around[[node]],
+                region=None if graph.region is None else graph.region[[node]],
             )
         )
         place[kept] = -1

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ..items import Graph
 from ..modality import Modality, register
 from ._augment import network
-from ._sampling import around, ego, egos, principal, reduced
+from ._sampling import PRINCIPAL, around, ego, egos, principal, reduced
 from ._structure import STRUCTURE, structure
 from .base import Encoder, Tokens
 from .vit import Transformer
@@ -143,7 +143,8 @@ def prepare(item: Graph, *, tokens: int = 256) -> dict[str, Tensor]:
 
     Returns:
         "nodes" (V, F); "edges" (2, E); "edge_features" (E, G); "assign" (V,) below ``tokens``; "summary" (S,);
-        "around" (W,), which heads alone read: what stands around the centre, W = 0 where that is not known.
+        "around" (W,), which heads alone read: what stands around the centre, W = 0 where that is not known; "region"
+        (R,), the same for few examples, zeros where it is not known.
     """
     count = int(item.count or 0)
     shape, both, rank = structure(item.edges, count)
@@ -174,15 +175,16 @@ def prepare(item: Graph, *, tokens: int = 256) -> dict[str, Tensor]:
         "edge_features": torch.from_numpy(edge_features),
         "assign": torch.from_numpy(assign(both, rank, tokens, item.centre).astype(np.int64)),
         "summary": torch.from_numpy(summary.astype(np.float32)),
-        "around": torch.from_numpy(_around(item)),
+        "around": torch.from_numpy(_of_centre(item, item.around, 0)),
+        "region": torch.from_numpy(_of_centre(item, item.region, PRINCIPAL)),
     }
 
 
-def _around(item: Graph) -> np.ndarray:
-    """(W,) what stands around the centre; (0,) where there is no centre or nothing is known."""
-    if item.around is None or item.centre is None:
-        return np.zeros(0, np.float32)
-    return item.around[item.centre if len(item.around) > 1 else 0].astype(np.float32)
+def _of_centre(item: Graph, values: np.ndarray | None, width: int) -> np.ndarray:
+    """(W,) the centre's row; ``width`` zeros where there is no centre or nothing is known."""
+    if values is None or item.centre is None:
+        return np.zeros(width, np.float32)
+    return values[item.centre if len(values) > 1 else 0].astype(np.float32)
 
 
 def spread(values: Tensor, item: Graph, *, tokens: int = 256) -> Tensor:
@@ -207,7 +209,13 @@ def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
         "batch": torch.repeat_interleave(torch.arange(len(samples)), sizes),
         "summary": torch.stack([sample["summary"] for sample in samples]),
         "around": torch.stack([F.pad(one := sample["around"], (0, widest - len(one))) for sample in samples]),
+        "region": torch.stack([sample["region"] for sample in samples]),
     }
+
+
+def beside(region: Tensor, **_: Tensor) -> Tensor:
+    """(B, R) what stands around the nodes that are asked for, of length one; zeros where that is not known."""
+    return region
 
 
 def own_numbers(
@@ -277,10 +285,12 @@ class GraphEncoder(Encoder):
         batch: Tensor,
         summary: Tensor,
         around: Tensor | None = None,
+        region: Tensor | None = None,
     ) -> Tokens:
         """The union of B graphs -> Tokens (B, 1 + N, D), N the largest number of tokens among them.
 
-        ``around`` is for heads (``own_numbers``): how many columns it has depends on the graph.
+        ``around`` is for heads (``own_numbers``): how many columns it has depends on the graph. ``region`` is for
+        comparisons with examples (``beside``).
         """
         graphs, most = len(summary), int(assign.max()) + 1
         ones = torch.ones(len(nodes), 1, device=nodes.device)
@@ -321,5 +331,6 @@ register(
         config={"width": 128, "rounds": 3, "depth": 2, "heads": 4, "drop_path": 0.0},
         augment=network,
         numbers=own_numbers,
+        beside=beside,
     )
 )

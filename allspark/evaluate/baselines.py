@@ -1,6 +1,7 @@
 """Which cheap features stand beside which modality, and what they reach on the same episodes as the model.
 
-Each is a function (items) -> (N, D) that sees no label; a modality of somebody else's adds its own rows to `BASELINES`.
+Each is a function (items) -> (N, D) that sees no label, D = 0 where it has nothing to say of them; a modality of
+somebody else's adds its own rows to `BASELINES`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .cheap_images import image_statistics, random_convolutions, raw_spectrum
-from .cheap_shapes import geometry_statistics, graph_statistics, motion_statistics
+from .cheap_shapes import geometry_statistics, graph_statistics, motion_statistics, spread_features
 from .cheap_words import code_tfidf, raw_columns, text_tfidf
 from .draw import Episodes
 from .episodes import Result, score_episodes
@@ -25,7 +26,7 @@ BASELINES: dict[str, dict[str, Features]] = {
     "hyperspectral": {"image statistics": image_statistics, "raw spectrum": raw_spectrum},
     "point_cloud": {"geometry statistics": geometry_statistics},
     "trajectory": {"geometry statistics": motion_statistics},
-    "graph": {"degree and neighbour statistics": graph_statistics},
+    "graph": {"degree and neighbour statistics": graph_statistics, "features spread along links": spread_features},
     "table": {"raw columns": raw_columns},
     "language": {"TF-IDF": text_tfidf},
     "code": {"TF-IDF": code_tfidf},
@@ -54,7 +55,8 @@ def cheap_features(items: Sequence[Any], modality: str) -> dict[str, np.ndarray]
         firsts = {part: next(iter(BASELINES[part].items())) for part in parts}
         name = " + ".join(f"{part} {title}" for part, (title, _) in firsts.items())
         return {name: np.concatenate([f([item[part] for item in items]) for part, (_, f) in firsts.items()], 1)}
-    return {name: compute(items) for name, compute in BASELINES.get(modality, {}).items()}
+    found = {name: compute(items) for name, compute in BASELINES.get(modality, {}).items()}
+    return {name: values for name, values in found.items() if values.shape[1]}
 
 
 def score_baselines(

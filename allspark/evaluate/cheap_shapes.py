@@ -156,6 +156,24 @@ def motion_statistics(items: Sequence[Trajectory]) -> np.ndarray:
     return standardise(np.stack(rows))
 
 
+def spread_features(items: Sequence[Graph]) -> np.ndarray:
+    """Wide node features of the whole graph, spread along its links to the node that is asked for (`items.Graph`).
+
+    Returns:
+        (N, D) float32, reduced without labels; D = 0 where not every item says what stands around its node.
+    """
+    rows = [_of_centre(item) for item in items]
+    if any(row is None for row in rows):
+        return np.zeros((len(items), 0), np.float32)
+    return reduced(np.stack(rows).astype(np.float64))  # type: ignore[arg-type]
+
+
+def _of_centre(item: Graph) -> np.ndarray | None:
+    if item.around is None or item.centre is None:
+        return None
+    return item.around[item.centre if len(item.around) > 1 else 0]
+
+
 def graph_statistics(items: Sequence[Graph]) -> np.ndarray:
     """Sizes, degrees, clustering, components, and the node features: their mean, spread and agreement along edges.
 

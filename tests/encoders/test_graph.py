@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from allspark.encoders._sampling import region
 from allspark.encoders._structure import adjacency, pagerank, returns, triangles
 from allspark.encoders.graph import (
     GraphEncoder,
@@ -229,3 +230,41 @@ def test_a_neighbourhood_keeps_what_stands_around_its_centre():
     torch.testing.assert_close(
         encoder(**batch).features, encoder(**{**batch, "around": batch["around"] * 0}).features
     )
+
+
+def two_topics(count: int = 120) -> tuple[Graph, np.ndarray]:
+    """Papers of two topics that share many of their 200 words, and that mostly cite their own."""
+    random = np.random.default_rng(0)
+    topics = np.arange(count) % 2
+    likely = random.dirichlet(np.full(200, 0.3), 2)
+    words = np.stack([random.multinomial(6, 0.7 * likely.mean(0) + 0.3 * likely[k]) > 0 for k in topics])
+    near = [int(random.choice(np.flatnonzero(topics == (k if random.random() < 0.9 else 1 - k)))) for k in topics]
+    return Graph(np.stack([np.arange(count), near]), nodes=words.astype(np.float32)), topics
+
+
+def test_a_region_is_the_principal_part_of_what_stands_around():
+    whole, topics = two_topics()
+    found = region(around(whole), 8)
+    assert found.shape == (120, 8)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-5)
+    spread = around(whole) - around(whole).mean(0)
+    left, size, _ = np.linalg.svd(spread, full_matrices=False)
+    wanted = left[:, :8] * size[:8] ** 2
+    wanted = wanted / np.linalg.norm(wanted, axis=1, keepdims=True)
+    np.testing.assert_allclose(np.abs(found), np.abs(wanted), atol=1e-3)  # signs are free
+    same = (found @ found.T)[topics[:, None] == topics]
+    other = (found @ found.T)[topics[:, None] != topics]
+    assert same.mean() > other.mean() + 0.2
+
+
+def test_a_region_stands_beside_the_tokens_and_nothing_where_it_is_not_known(tiny):
+    whole, _ = two_topics()
+    parts = egos(whole, [0, 1, 2], hops=1)
+    np.testing.assert_array_equal(parts[1].region[0], region(around(whole))[1])
+    plain = Graph(whole.edges, count=120)
+    vectors = tiny.embed([*parts, ego(plain, 0, hops=1)], modality="graph", at="encoder")
+    width = tiny.model.encoders["graph"].width
+    assert vectors.shape == (4, width + 64)
+    torch.testing.assert_close(vectors[1, width:], torch.from_numpy(parts[1].region[0]))
+    assert not vectors[3, width:].any()
+    torch.testing.assert_close(vectors[:, :width].norm(dim=1), torch.full((4,), 0.5))

@@ -103,13 +103,13 @@ def airports(path: Path) -> Iterator[Entry]:
 
 
 def cora(path: Path) -> Iterator[Entry]:
-    """The two-hop neighbourhood of each paper of Cora, with the principal part of its words as features. A test alone.
-    A paper is a group.
+    """The two-hop neighbourhood of each paper of Cora, with the principal part of its words as features and what stands
+    around it. A test alone. A paper is a group.
     """
     from scipy.sparse import csr_matrix, vstack
 
     from ...encoders.graph import ego as neighbourhood
-    from ...encoders.graph import principal
+    from ...encoders.graph import reduced
 
     archive = zipfile.ZipFile(path / CORA.files[0])
     parts = {key: read_inert(archive.read(f"ind.cora.{key}")) for key in ("allx", "tx", "ally", "ty", "graph")}
@@ -122,7 +122,7 @@ def cora(path: Path) -> Iterator[Entry]:
     pairs = [(node, other) for node, others in parts["graph"].items() for other in others]
     edges = undirected(np.array(pairs))
     linked = set(edges.ravel().tolist())
-    whole = principal(Graph(edges, nodes=words.toarray().astype(np.float32), count=count))
+    whole = reduced(Graph(edges, nodes=words.toarray().astype(np.float32), count=count))
     for node in range(count):
         if node in linked:
             yield Entry(partial(neighbourhood, whole, node, limit=PAPERS), str(int(classes[node])), str(node), "test")
