@@ -48,7 +48,9 @@ class Examples:
     def of(cls, support: Tensor, mask: Tensor) -> Examples:
         """From (E, K, S, D) examples, padded to the longest class, and (E, K, S) which of them are real."""
         real = mask[..., None]
-        unit = normalise(support.double()) * real
+        unit = normalise(support.double())
+        if not bool(mask.all()):
+            unit = unit * real
         counts = mask.sum(-1).double()
         # the mean of the classes' means: classes with more examples do not pull it
         centre = (unit.sum(2) / counts[..., None].clamp_min(1)).mean(1)
