@@ -89,7 +89,7 @@ def _nearest(tree: object, places: np.ndarray, count: int) -> tuple[np.ndarray, 
 
 def _echoes(cloud: PointCloud) -> np.ndarray:
     """(P, 9): intensity in spreads from the mean, its flag; flags of known and of several echoes, how many, which of
-    them, whether it is the last.
+    them, flags of the last and of the first, and which as a share of how many.
     """
     count = len(cloud.xyz)
     found = np.zeros((count, 9))
