@@ -38,8 +38,8 @@ def segment(
 
     With ``labels`` each token, on its own through bridge and language model, is compared with the labels' text
     vectors. With ``examples`` a closed-form classifier learns from the encoder's tokens at labelled places. Of clouds
-    both also look at what surrounds every single point (about a minute for a million points on two cores). With neither,
-    a trained head answers.
+    both also look at what surrounds every single point (about a minute for a million points on two cores). With
+    neither, a trained head answers.
 
     Args:
         spark: the model.
