@@ -100,6 +100,8 @@ def _components(table: Any, width: int) -> tuple[np.ndarray, np.ndarray]:
     from scipy.sparse.linalg import svds
 
     kept = min(width, min(table.shape) - 1)
+    if kept < 1 or abs(table).max() < 1e-6:  # one node, or nodes that do not differ: the solver has nothing to start on
+        return np.zeros((table.shape[0], width), np.float32), np.zeros(width, np.float32)
     left, size, _ = svds(table, k=kept, v0=np.ones(min(table.shape)), solver="arpack")
     order = np.argsort(-size)
     found, sizes = np.zeros((table.shape[0], width)), np.zeros(width)

@@ -268,3 +268,12 @@ def test_a_region_stands_beside_the_tokens_and_nothing_where_it_is_not_known(tin
     torch.testing.assert_close(vectors[1, width:], torch.from_numpy(parts[1].region[0]))
     assert not vectors[3, width:].any()
     torch.testing.assert_close(vectors[:, :width].norm(dim=1), torch.full((4,), 0.5))
+
+
+@pytest.mark.parametrize("values", [np.ones((1, 90)), np.ones((3, 90)), np.tile(np.eye(1, 90), (5, 1))])
+def test_nodes_that_do_not_differ_have_no_region(values):
+    count = len(values)
+    ring = np.stack([np.arange(count), (np.arange(count) + 1) % count])
+    part = ego(Graph(ring, nodes=values.astype(np.float32)), 0, hops=1)
+    assert not part.region.any()
+    assert torch.isfinite(prepare(part)["nodes"]).all()
