@@ -56,14 +56,48 @@ def _cosines(values: Tensor, count: int, first: int = 0) -> Tensor:
     return torch.cos(math.pi * order * values.clamp(0, 1)[..., None])
 
 
+def _axes(centres: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, G, 3), (B, G) -> (B, 1, 2) the middle on the ground, and (B, 2, 2) its shorter and its longer axis."""
+    flat, weight = centres[..., :2], valid[..., None] / valid.sum(1).clamp(min=1)[:, None, None]
+    middle = (flat * weight).sum(1, keepdim=True)
+    about = flat - middle
+    return middle, torch.linalg.eigh((about * weight).transpose(1, 2) @ about).eigenvectors
+
+
+def turned(points: Tensor, centres: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """Prepared groups turned about the vertical until x is the cloud's longer axis and y the shorter one.
+
+    Each points to where the cloud is more drawn out: clouds that differ in how they lie alone then lie alike. Groups
+    that are not valid become copies of those that are, in turn.
+
+    Args:
+        points: (B, G, K, 3 + F).
+        centres: (B, G, 3).
+        valid: (B, G) bool.
+
+    Returns:
+        The same in float32, the middle at 0.
+    """
+    points, centres = points.detach().float(), centres.detach().float()
+    turns, count = torch.arange(valid.shape[1], device=valid.device), valid.sum(1, keepdim=True).clamp(min=1)
+    chosen = (~valid).long().argsort(dim=1, stable=True).gather(1, turns % count)
+    rows = torch.arange(len(valid), device=valid.device)[:, None]
+    with torch.autocast(points.device.type, enabled=False):
+        middle, axes = _axes(centres, valid)
+        points, centres, axes = points[rows, chosen], centres[rows, chosen], axes.flip(-1)
+        flat, offsets = (centres[..., :2] - middle) @ axes, points[..., :2] @ axes[:, None]
+        places = flat[:, :, None] + offsets / centres.shape[1] ** 0.5
+        lean = places.flatten(1, 2).pow(3).sum(1, keepdim=True)
+        sign = torch.where(lean < 0, -1.0, 1.0)  # (B, 1, 2): an axis has no sign of its own
+        points = torch.cat([offsets * sign[:, None], points[..., 2:]], -1)
+        return points, torch.cat([flat * sign, centres[..., 2:]], -1)
+
+
 def _places(centres: Tensor, valid: Tensor) -> Tensor:
     """(B, G, 3), (B, G) -> (B, G, WAVES² + 2 SIDES²): products of cosines of height and of horizontal places."""
     flat, height = centres[..., :2], centres[..., 2] / 2
-    weight = valid[..., None] / valid.sum(1).clamp(min=1)[:, None, None]
-    middle = (flat * weight).sum(1, keepdim=True)
-    about = flat - middle
-    _, axes = torch.linalg.eigh((about * weight).transpose(1, 2) @ about)  # the longer axis comes last
-    along = (about @ axes).abs()
+    middle, axes = _axes(centres, valid)
+    along = ((flat - middle) @ axes).abs()
     waves = _cosines(height, WAVES)
     parts = [waves[..., None] * _cosines(flat.norm(dim=-1), WAVES)[..., None, :]]
     parts += [waves[..., :SIDES, None] * _cosines(along[..., k], SIDES)[..., None, :] for k in (0, 1)]

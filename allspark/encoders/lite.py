@@ -96,14 +96,18 @@ class InvertedResidual(nn.Module):
 
 
 class LiteFeatures(nn.Module):
-    """The stem and the seven stages; 288 tensors in the order of the public state dicts."""
+    """The stem and the seven stages; 288 tensors in the order of the public state dicts.
 
-    def __init__(self) -> None:
+    Args:
+        count: how many stages; fewer are the first ones.
+    """
+
+    def __init__(self, count: int = len(STAGES)) -> None:
         super().__init__()
         self.conv_stem = SameConv2d(3, STEM, 3, 2)
         self.bn1 = _norm(STEM)
         stages, channels = [], STEM
-        for blocks, kernel, stride, expansion, out in STAGES:
+        for blocks, kernel, stride, expansion, out in STAGES[:count]:
             stage: list[nn.Module] = []
             for i in range(blocks):
                 step = stride if i == 0 else 1
@@ -120,11 +124,14 @@ class LiteFeatures(nn.Module):
                 nn.init.normal_(module.weight, std=(2.0 / fan) ** 0.5)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(B, 3, S, S) -> the maps of the stem and the first five stages, strides 2 to 16, and the last one's at 32."""
+        """(B, 3, S, S) -> the maps of the stem and the first five stages, strides 2 to 16, and the last one's at 32.
+
+        Of fewer stages, each one's.
+        """
         maps = [F.relu6(self.bn1(self.conv_stem(x)), inplace=True)]
         for stage in self.blocks[: FINE + 1]:
             maps.append(stage(maps[-1]))
-        return [*maps, self.blocks[FINE + 1 :](maps[-1])]
+        return [*maps, self.blocks[FINE + 1 :](maps[-1])] if len(self.blocks) > FINE + 1 else maps
 
 
 class LiteTower(nn.Module):

@@ -20,6 +20,7 @@ from ..modality import Modality, register
 from . import cloud_moments
 from ._augment import cloud
 from .base import Encoder, Tokens
+from .depth_pictures import NUMBERS, DepthPictures
 from .road import Road
 from .surroundings import Neighbourhood, Surroundings
 from .vit import Transformer
@@ -33,6 +34,9 @@ _FULL = 65_536  # above this the voxel size is found on the survivors of a first
 _LEVELS = 12  # quantiles of a cloud's own numbers
 _CELLS = 8  # of height and of distance from the axis
 _BOXES = 4  # along every axis
+_SHAPES = 7  # of a group's points: ``cloud_moments.shapes``
+# how many numbers `own_numbers` has
+OWN = 6 * _LEVELS + _CELLS**2 + _BOXES**3 + 2 * (len(FEATURES) + len(FLAGS) + _SHAPES) + SCALARS
 
 
 class _Geometry(NamedTuple):
@@ -258,7 +262,9 @@ class PointCloudEncoder(Encoder):
     Args:
         width: D.  depth, heads: of the transformer.  hidden: width of the mini-PointNet's two halves.
         drop_path: stochastic depth at the last block.
-        moments: is there a linear road past the transformer (``road.py``, ``cloud_moments.py``)?
+        moments: is there a linear road past the transformer (``road.py``)?
+        pictures: does that road read `own_numbers` and pictures of the cloud (``depth_pictures.py``), turned to its own
+            axes? Without, it reads its groups (``cloud_moments.py``), as that of models saved before.
         surroundings: how long the vectors are that tell single points apart (``surroundings.py``); 0: none.
         language_width: of the language space, in which they have names.
     """
@@ -271,6 +277,7 @@ class PointCloudEncoder(Encoder):
         hidden: int = 128,
         drop_path: float = 0.0,
         moments: bool = False,
+        pictures: bool = False,
         surroundings: int = 0,
         language_width: int = 384,
     ) -> None:
@@ -287,7 +294,10 @@ class PointCloudEncoder(Encoder):
         self.position = nn.Sequential(nn.Linear(3, hidden), nn.GELU(), nn.Linear(hidden, width))
         self.cloud = nn.Sequential(nn.Linear(SCALARS, hidden), nn.GELU(), nn.Linear(hidden, width))
         self.blocks = Transformer(width, depth, heads, drop_path=drop_path)
-        self.moments = Road(cloud_moments.count(POINT - 3, SCALARS), width) if moments else None
+        self.pictures = DepthPictures() if moments and pictures else None
+        count = OWN + NUMBERS if self.pictures is not None else cloud_moments.count(POINT - 3, SCALARS)
+        self.moments = Road(count, width) if moments else None
+        self.finer = 0  # of the numbers that a road reads, all are as loud
         self.surroundings = Surroundings(surroundings, language_width) if surroundings else None
 
     def forward(self, points: Tensor, centres: Tensor, valid: Tensor, scale: Tensor) -> Tokens:  # type: ignore[override]
@@ -306,11 +316,16 @@ class PointCloudEncoder(Encoder):
             features = torch.cat([features[:, :1] + road, features[:, 1:]], 1)
         return Tokens(features, mask)
 
-    @staticmethod
-    def road_numbers(points: Tensor, centres: Tensor, valid: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-        """What ``moments`` reads of one collated batch: (B, 1, ·) means over the real groups, and a mask of ones."""
-        groups = cloud_moments.group_numbers(points, centres, valid, scale)
-        mean = groups.sum(1, keepdim=True) / valid.sum(1).clamp(min=1)[:, None, None]
+    def road_numbers(self, points: Tensor, centres: Tensor, valid: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+        """What ``moments`` reads of one collated batch: (B, 1, ·) of the whole cloud, and a mask of ones."""
+        if self.pictures is not None:
+            points, centres = cloud_moments.turned(points, centres, valid)
+            with torch.autocast(points.device.type, enabled=False):
+                own = own_numbers(points, centres, scale.float())
+            mean = torch.cat([own, self.pictures(points, centres)], 1)[:, None]
+        else:
+            groups = cloud_moments.group_numbers(points, centres, valid, scale)
+            mean = groups.sum(1, keepdim=True) / valid.sum(1).clamp(min=1)[:, None, None]
         return mean, torch.ones(mean.shape[:2], dtype=torch.bool, device=mean.device)
 
 
@@ -373,6 +388,7 @@ register(
             "hidden": 128,
             "drop_path": 0.0,
             "moments": True,
+            "pictures": True,
             "surroundings": 64,
             "language_width": 384,
         },

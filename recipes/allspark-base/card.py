@@ -26,7 +26,8 @@ worth using and where it is not.
   pieces), eight encoders ({encoders} M) and bridges ({bridges} M): {total} M parameters in bf16. Language and code go to
   the language model directly; their encoder level is an untrained sketch of their exact words.
 - **Made of**: the language model's text vectors are distilled from all-MiniLM-L6-v2 (Apache-2.0); the RGB stem starts from
-  public ImageNet weights of EfficientNet-Lite0 (Apache-2.0); everything else starts from random numbers.
+  public ImageNet weights of EfficientNet-Lite0 (Apache-2.0), and its first four stages read pictures of point clouds as they
+  came; everything else starts from random numbers.
 - **Licence**: these weights are released under Apache-2.0. Some of the data they were trained on are for research use or
   do not state a licence (below): read these terms before you use the weights commercially.
 
@@ -98,12 +99,14 @@ def put_between(path: Path, text: str) -> None:
 
 
 def main() -> None:
-    """Write README.md beside the weights."""
+    """Write the card beside the weights, and the table into the project's page where the weights are those that ship."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--table", default="docs/league.json", type=Path)
-    parser.add_argument("--weights", default="allspark/weights/allspark-base", type=Path)
-    parser.add_argument("--readme", default="README.md", type=Path)
+    parser.add_argument("--weights", default=Path("allspark/weights/allspark-base"), type=Path)
+    parser.add_argument("--readme", type=Path, help="whose table is written anew; README.md for the weights that ship")
     options = parser.parse_args()
+    if options.readme is None and options.weights == parser.get_default("weights"):
+        options.readme = Path("README.md")
     from safetensors import safe_open
 
     counts = {"language": 0, "encoders": 0, "bridges": 0, "prompts": 0}
@@ -123,7 +126,8 @@ def main() -> None:
     )  # fmt: skip
     atomic.write(options.weights / "README.md", text)
     shutil.copy(options.table, options.weights / SHIPPED)  # what ``allspark reproduce`` compares with
-    put_between(options.readme, short(table))
+    if options.readme is not None:
+        put_between(options.readme, short(table))
     print(json.dumps(counts))
 
 

@@ -18,7 +18,7 @@ import shutil
 from pathlib import Path
 
 import torch
-from finish import calibrate, temperatures_of
+from finish import calibrate, temperatures_of, write_processor
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -79,7 +79,7 @@ def end(weights: Path, out: Path, names: list[str], data: Path) -> None:
     atomic.write(partial / "config.json", json.dumps(config, indent=2, sort_keys=True) + "\n")
     spark = allspark.load(partial)
     spark.processor.temperatures = {**temperatures_of(weights), **calibrate(spark, data, out, names)}
-    spark.processor.save_pretrained(partial)
+    write_processor(spark, partial)
     shutil.rmtree(weights)
     partial.rename(weights)
     size = (weights / path.name).stat().st_size / 2**20

@@ -21,7 +21,7 @@ from siblings import Parts
 from torch import Tensor
 
 import allspark
-from allspark import AllSpark
+from allspark import AllSpark, atomic
 from allspark.evaluate.sources import SOURCES
 from allspark.vectors import item_vectors
 
@@ -116,6 +116,14 @@ def shrink(path: Path) -> None:
     save_file(state, path, metadata={"format": "pt"})
 
 
+def write_processor(spark: AllSpark, folder: Path) -> None:
+    """The processor's files; the tokenizer's without the blanks that make half of it."""
+    spark.processor.save_pretrained(folder)
+    path = folder / "tokenizer.json"
+    said = json.loads(path.read_text(encoding="utf-8"))
+    atomic.write(path, json.dumps(said, ensure_ascii=False, separators=(",", ":")))
+
+
 def temperatures_of(weights: Path) -> dict[str, float]:
     """What an earlier run found; read from its file, for its encoders may be of another shape."""
     said = json.loads((weights / "processor_config.json").read_text(encoding="utf-8"))
@@ -151,7 +159,7 @@ def main() -> None:
     cosine = (before * after).sum(-1)
     print(f"text vectors as shipped: cosine {cosine.mean():.4f} to those before, {cosine.min():.4f} at worst")
     shipped.processor.temperatures = {**kept, **calibrate(shipped, options.data, options.out, options.only)}
-    shipped.processor.save_pretrained(partial)
+    write_processor(shipped, partial)
     if own:
         shutil.copy(options.out / "language" / "tokenizer.model", partial / "tokenizer.model")
     recipe: dict[str, Any] = {"sources": used, "seed": 0, "torch": torch.__version__}

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from packed import Packed, full
 from torch import Tensor
 from training import autocast
-from warm_start import STEMS, read_weights
+from warm_start import read_weights
 
 KEPT = 256
 SIDE = 192  # pixels: between our 128 and the 224 that the public weights were trained at
@@ -38,7 +38,7 @@ def kept_features(source: Packed, warm: Path) -> Tensor:
 
 
 def targets(sources: list[Packed], modality: str, warm: Path | None) -> dict[str, Tensor]:
-    """Source -> its kept features; nothing where the modality has no warm start."""
-    if warm is None or modality not in STEMS:
+    """Source -> its kept features; nothing but for pictures, and for these with a warm start alone."""
+    if warm is None or modality != "rgb":
         return {}
     return {source.source: kept_features(source, warm) for source in sources}

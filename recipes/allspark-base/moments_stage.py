@@ -7,9 +7,10 @@ Each step draws a task: a made one (sources of task "episodes"), or a dozen item
 source. Ridge regression is solved on a part of the items, cross-entropy taken on the others (R2D2, Bertinetto et al.,
 ICLR 2019), so that examples of *any* classes can be told apart linearly.
 
-Where there are no made tasks, a road that learns a few real classes forgets the others as the transformer did. With
-``--principal`` it learns none: it hands on the principal axes of what it reads over the training items. With
-``--beside`` the transformer is made quieter than the road in the end.
+Where there are no made tasks, a road that learns a few real classes forgets the others as the transformer did, and so
+does one of clouds that learns made shapes (decision 0021). With ``--principal`` it learns none: it hands on the
+principal axes of what it reads over the training items. With ``--beside`` the transformer is made quieter than the road
+in the end.
 
     python recipes/allspark-base/moments_stage.py --data DIR --out runs/base
 """
@@ -31,6 +32,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from training import autocast, rate
+from warm_start import STEMS, load_warm_start
 
 from allspark import modality as modalities
 from allspark.bridges import masked_mean
@@ -123,6 +125,22 @@ def quieten(encoder: Encoder, share: float) -> None:
     norm.bias.mul_(share)
 
 
+def fill(encoder: Encoder, state: dict[str, Tensor], modality: str, warm: Path | None) -> None:
+    """An encoder of today's preset from stage 2's tensors; a road that they lack stays as it is.
+
+    Raises:
+        ValueError: they lack something else, and ``warm`` has it not.
+    """
+    missing = encoder.load_state_dict(state, strict=False).missing_keys
+    stem = f"{STEMS.get(modality)}."
+    if warm is not None and any(key.startswith(stem) for key in missing):
+        load_warm_start(encoder, modality, warm)
+        missing = [key for key in missing if not key.startswith(stem)]
+    missing = [key for key in missing if not key.startswith("moments.")]
+    if missing:
+        raise ValueError(f"lacks {', '.join(missing[:3])}: it is another encoder; give stage 2's, or --warm")
+
+
 def train(encoder: Encoder, sources: list[Packed], options: argparse.Namespace) -> None:
     """So many steps; prints the accuracy on the tasks' other items."""
     collate = modalities.get(options.modality).collate
@@ -201,6 +219,7 @@ def main() -> None:
     parser.add_argument("--principal", action="store_true", help="no steps: principal axes of what the road reads")
     parser.add_argument("--kept", action="store_true", help="no steps: the checkpoint's road stays as it is")
     parser.add_argument("--beside", type=float, default=1.0, help="loudness of the transformer beside the road")
+    parser.add_argument("--warm", type=Path, help="as in stage 2, where the checkpoint had no use for it")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
@@ -219,9 +238,10 @@ def main() -> None:
     state = {key.removeprefix(PREFIX): value for key, value in before.items() if key.startswith(PREFIX)}
     if not options.kept:
         state = {key: value for key, value in state.items() if not key.startswith("moments.")}
-    missing = encoder.load_state_dict(state, strict=False).missing_keys
-    if any(not key.startswith("moments.") for key in missing):
-        parser.error(f"{path} lacks {', '.join(missing[:3])}: it is another encoder; give stage 2's")
+    try:
+        fill(encoder, state, options.modality, options.warm)
+    except ValueError as error:
+        parser.error(f"{path} {error}")
     names = [
         name for name, source in SOURCES.items()
         if source.modality == options.modality and source.role in ("train", "both") and source.task != "unlabelled"

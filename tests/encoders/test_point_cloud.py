@@ -7,6 +7,7 @@ import torch
 from allspark.encoders.cloud_moments import group_numbers
 from allspark.encoders.point_cloud import (
     FEATURES,
+    OWN,
     SCALARS,
     PointCloudEncoder,
     farthest_points,
@@ -100,9 +101,10 @@ def test_spread_gives_a_centre_its_own_value_and_stays_between():
     assert sorted(small.flatten().round().tolist()) == [1.0, 2.0, 3.0]
 
 
-def test_padded_groups_do_not_count():
+@pytest.mark.parametrize("pictures", [False, True])
+def test_padded_groups_do_not_count(pictures):
     torch.manual_seed(0)
-    encoder = PointCloudEncoder(width=24, depth=1, heads=2, hidden=16).eval()
+    encoder = PointCloudEncoder(width=24, depth=1, heads=2, hidden=16, moments=True, pictures=pictures).eval()
     batch = {key: value[None] for key, value in prepare(PointCloud(surface(10))).items()}
     tokens = encoder(**batch)
     assert tokens.mask is not None
@@ -117,7 +119,7 @@ def test_the_road_past_the_transformer_does_not_know_how_a_cloud_is_turned_and_m
 
     def road(xyz: np.ndarray) -> torch.Tensor:
         batch = {key: value[None] for key, value in prepare(PointCloud(xyz)).items()}
-        numbers, mask = PointCloudEncoder.road_numbers(**batch)
+        numbers, mask = PointCloudEncoder(width=24, depth=1, heads=2, moments=True).road_numbers(**batch)
         groups = group_numbers(**batch)[0]
         assert (groups[~batch["valid"][0]] == 0).all()
         torch.testing.assert_close(numbers[0, 0], groups[batch["valid"][0]].mean(0))
@@ -129,6 +131,32 @@ def test_the_road_past_the_transformer_does_not_know_how_a_cloud_is_turned_and_m
     assert (road(item) - road(item * [0.3, 3, 1])).abs().max() > 0.1
     for few in (item[:10], item[:1], np.ones((5, 3)), item * [1, 1, 0]):
         road(few)
+
+
+def test_the_road_that_reads_pictures_does_not_know_how_a_cloud_is_turned():
+    torch.manual_seed(0)
+    encoder = PointCloudEncoder(width=24, depth=1, heads=2, hidden=16, moments=True, pictures=True).eval()
+    random = np.random.default_rng(0)
+    chair = np.concatenate([random.random((400, 3)) * [5, 4, 0.2], random.random((300, 3)) * [0.2, 4, 6]])
+
+    def numbers(xyz: np.ndarray) -> torch.Tensor:
+        found, mask = encoder.road_numbers(**stack([prepare(PointCloud(xyz))]))
+        assert found.shape == (1, 1, encoder.moments.centre.numel())
+        assert mask.tolist() == [[True]]
+        assert found.isfinite().all()
+        return found[0, 0]
+
+    def apart(one: torch.Tensor, other: torch.Tensor) -> float:
+        rows = slice(OWN - SCALARS, OWN)  # the rectangle around a turned cloud has another area
+        one[rows] = other[rows]
+        return float((one - other).abs().max())
+
+    for angle in (0.4, 1.6, 2.7, 3.9):
+        cos, sin = np.cos(angle), np.sin(angle)
+        assert apart(numbers(chair @ np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])), numbers(chair)) < 0.05
+    assert apart(numbers(chair * [1, 1, -1]), numbers(chair)) > 0.2  # upside down it is another thing
+    for few in (chair[:10], chair[:1], np.ones((5, 3)), chair * [1, 1, 0]):
+        numbers(few)
 
 
 def test_own_numbers_tell_how_a_cloud_stands_and_what_turning_leaves():

@@ -14,7 +14,7 @@ SMALL = {
     "rgb": {"width": 32, "depth": 1, "heads": 2},
     "sar": {"width": 32, "depth": 1, "heads": 2, "stem": (8, 16, 16)},
     "trajectory": {"width": 24, "depth": 1, "heads": 2},
-    "point_cloud": {"width": 24, "depth": 1, "heads": 2, "hidden": 16},
+    "point_cloud": {"width": 24, "depth": 1, "heads": 2, "hidden": 16, "pictures": True},
 }
 SETTINGS = {"rgb": {"size": 64}, "sar": {"size": 64}}
 

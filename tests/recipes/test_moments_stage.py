@@ -1,15 +1,17 @@
 import argparse
+import zipfile
 from pathlib import Path
 
 import moments_stage
 import pytest
 import torch
-from moments_stage import FINER, Ridge, made_tasks, quieten, still, train
+from moments_stage import FINER, Ridge, fill, made_tasks, quieten, still, train
 from packed import Packed
 
 import allspark
 from allspark import modality as modalities
 from allspark.bridges import masked_mean
+from allspark.encoders.lite import LiteFeatures
 from allspark.encoders.multispectral import MultispectralEncoder
 from allspark.evaluate.sources import SOURCES, made_series
 
@@ -147,3 +149,24 @@ def test_a_quieter_transformer_says_the_same(name, config):
         before = model(**batch).features
         quieten(model, 0.25)
         torch.testing.assert_close(model(**batch).features, 0.25 * before)
+
+
+def test_an_encoder_made_before_clouds_had_pictures_gets_what_reads_them(tmp_path):
+    record = modalities.get("point_cloud")
+    settings = {**record.config, "width": 24, "depth": 1, "heads": 2, "hidden": 16}
+    before = record.encoder(**{**settings, "pictures": False}).state_dict()
+    state = {key: value for key, value in before.items() if not key.startswith("moments.")}
+    model = record.encoder(**settings)
+    with pytest.raises(ValueError, match=r"lacks pictures\.net.*--warm"):
+        fill(model, state, "point_cloud", None)
+    public = {f"their.{i}": torch.full_like(v, i % 5) for i, v in enumerate(LiteFeatures().state_dict().values())}
+    torch.save(public, tmp_path / "w.pth")
+    with zipfile.ZipFile(tmp_path / "efficientnet_lite0_made.whl", "w") as archive:
+        archive.write(tmp_path / "w.pth", "package/w.pth")
+    fill(model, state, "point_cloud", tmp_path)
+    after = model.state_dict()
+    assert all(torch.equal(after[key], value) for key, value in state.items())
+    assert float(after["pictures.net.bn1.weight"].unique()) == 1  # the stem's second tensor
+    del state["out.1.weight"]
+    with pytest.raises(ValueError, match=r"lacks out\.1\.weight"):
+        fill(model, state, "point_cloud", tmp_path)

@@ -130,6 +130,12 @@ def test_warm_start_takes_the_tensors_in_their_order_and_refuses_others(tmp_path
     assert load_warm_start(encoder, "rgb", wheel(state).parent) == len(stem)
     for i, value in enumerate(encoder.get_submodule("tower.net").state_dict().values()):
         assert (value == i % 7).all()
+    clouds = modalities.get("point_cloud").encoder(**modalities.get("point_cloud").config)
+    reads = clouds.get_submodule("pictures.net").state_dict()
+    whole = encoder.get_submodule("tower.net").state_dict()
+    assert load_warm_start(clouds, "point_cloud", tmp_path) == len(reads) < len(stem)
+    for name, value in clouds.get_submodule("pictures.net").state_dict().items():
+        assert torch.equal(value, whole[name])
     assert load_warm_start(encoder, "sar", tmp_path) == 0
     assert load_warm_start(encoder, "rgb", None) == 0
     state["their.0"] = torch.zeros(3)
