@@ -150,7 +150,7 @@ def train(
         table = own_vectors(spark, words, cache)
     else:
         table = cached_vectors(options.teacher, words, cache)
-    warm = None if parts.rgb else options.warm  # another tower brings its own weights
+    warm = None if parts.rgb and modality == "rgb" else options.warm  # another tower brings its own weights
     torch.manual_seed(options.seed)
     kept = what_to_keep(modality, sources, spark, warm, options) if options.keep else {}
     sources = [without(source, options.without) for source in sources]

@@ -7,10 +7,9 @@ Each step draws a task: a made one (sources of task "episodes"), or a dozen item
 source. Ridge regression is solved on a part of the items, cross-entropy taken on the others (R2D2, Bertinetto et al.,
 ICLR 2019), so that examples of *any* classes can be told apart linearly.
 
-Where there are no made tasks, a road that learns a few real classes forgets the others as the transformer did, and so
-does one of clouds that learns made shapes (decision 0021). With ``--principal`` it learns none: it hands on the
-principal axes of what it reads over the training items. With ``--beside`` the transformer is made quieter than the road
-in the end.
+Where there are no made tasks, a road that learns a few real classes forgets the others as the transformer did. With
+``--principal`` it learns none: it hands on the principal axes of what it reads over the training items. With
+``--beside`` the transformer is made quieter than the road in the end.
 
     python recipes/allspark-base/moments_stage.py --data DIR --out runs/base
 """
