@@ -16,13 +16,13 @@ from torch import Tensor
 WAVES = 8  # cosines of height and of distance from the axis, the constant among them
 SIDES = 6  # cosines along the longer and the shorter horizontal axis, times as many of height
 PAIRS = 12  # cosines of the distances to other groups
-_SHAPES = 7  # linearity, planarity, sphericity, curvature, verticality, lift and size of a group
+SHAPES = 7  # linearity, planarity, sphericity, curvature, verticality, lift and size of a group
 _SHAPE_WAVES = 5
 
 
 def count(features: int, scalars: int) -> int:
     """How many numbers a group has, of F features and S scalars."""
-    return WAVES**2 + 2 * SIDES**2 + PAIRS + _SHAPES * (1 + _SHAPE_WAVES) + 2 * features + scalars
+    return WAVES**2 + 2 * SIDES**2 + PAIRS + SHAPES * (1 + _SHAPE_WAVES) + 2 * features + scalars
 
 
 def group_numbers(points: Tensor, centres: Tensor, valid: Tensor, scale: Tensor) -> Tensor:

@@ -34,9 +34,8 @@ _FULL = 65_536  # above this the voxel size is found on the survivors of a first
 _LEVELS = 12  # quantiles of a cloud's own numbers
 _CELLS = 8  # of height and of distance from the axis
 _BOXES = 4  # along every axis
-_SHAPES = 7  # of a group's points: ``cloud_moments.shapes``
 # how many numbers `own_numbers` has
-OWN = 6 * _LEVELS + _CELLS**2 + _BOXES**3 + 2 * (len(FEATURES) + len(FLAGS) + _SHAPES) + SCALARS
+OWN = 6 * _LEVELS + _CELLS**2 + _BOXES**3 + 2 * (len(FEATURES) + len(FLAGS) + cloud_moments.SHAPES) + SCALARS
 
 
 class _Geometry(NamedTuple):
