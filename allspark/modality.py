@@ -77,8 +77,8 @@ class Modality:
         places: (encoder, item, its tokens' vectors (N, D), are they of the language space?, **input) -> a function of
             point numbers (M,) to (M, X) that tells single points apart better than tokens spread to them do, or None
             where this encoder has none.
-        beside: (**tensors of a collated batch) -> (B, X), rows of length one or zero that stand beside the mean of the
-            encoder's tokens, twice as loud, where items are compared; None where the tokens say all.
+        beside: (**tensors of a collated batch) -> (B, X) that stands beside the mean of the encoder's tokens, of length
+            1/2, where items are compared; rows of length one are twice as loud. None where the tokens say all.
         pieces: is each of these numbers worth looking at by itself? No where they are a curve's (a spectrum), of which
             neighbours all but repeat each other.
         pretrained: (encoder, its config) -> fill a freshly built encoder from the public checkpoint that its config

@@ -75,7 +75,7 @@ def level_vectors(
 
 
 def _mean(name: str, tokens: Tokens, inputs: dict[str, Any]) -> Tensor:
-    """(B, D) the mean of the items' tokens; half as loud as what stands beside it, where something does."""
+    """(B, D) the mean of the items' tokens; at half its length where something stands beside it."""
     mean = masked_mean(tokens.features, tokens.mask).float()
     beside = modalities.get(name).beside
     return mean if beside is None else torch.cat([F.normalize(mean, dim=-1) / 2, beside(**inputs).to(mean)], -1)

@@ -2,6 +2,7 @@
 
 The same wavelength-conditioned embedding as multispectral's, over contiguous groups of bands, in the spirit of
 SpectralFormer's group-wise spectral embedding (Hong et al., arXiv 2107.02988); space and spectrum share one attention.
+Where spectra are compared with few examples, their exact shape stands beside what the tokens say.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import Tensor
 from ..items import Raster
 from ..modality import Modality, register
 from ._augment import spectrum
+from ._exact import count_sketch, waves
 from .base import Encoder, Tokens
 from .moments import Moments
 from .pixels import need_valid, one_date
@@ -25,6 +27,7 @@ from .spectral import SpectralPatchEmbedding, StepPool
 from .vit import Transformer, positions_2d
 
 MEAN, STD = 0.2, 0.15  # of reflectance
+PLACES = 512  # numbers that say exactly how a spectrum is shaped
 _DARKEST = 0.01  # of those standard deviations, where logarithms begin
 
 
@@ -102,14 +105,40 @@ def own_numbers(pixels: Tensor, valid: Tensor, band_mask: Tensor, **_: Tensor) -
     count = there.sum((2, 3)).clamp(min=1)
     mean = (pixels * there).sum((2, 3)) / count
     spread = (((pixels - mean[..., None, None]) * there).square().sum((2, 3)) / count).sqrt()
-    row, column = pixels.shape[2] // 2, pixels.shape[3] // 2
-    middle = pixels[:, :, row, column].masked_fill(~valid[:, None, row, column], torch.nan)
-    # above darkness, in standard deviations of reflectance as ``prepare`` takes them where nothing else is said
-    light = (torch.stack([middle, mean], 1) + MEAN / STD).clamp(min=_DARKEST).log()
-    light = light.masked_fill(~band_mask[:, None], torch.nan)
-    bright = light.nanmean(2)
+    middle = _middle(pixels, valid)
     plain = torch.stack([middle, mean, spread], 1).masked_fill(~band_mask[:, None], torch.nan)
-    return torch.cat([plain.flatten(1), (light - bright[..., None]).flatten(1), bright], 1)
+    shape, bright = _light(torch.stack([middle, mean], 1), band_mask)
+    return torch.cat([plain.flatten(1), shape.flatten(1), bright], 1)
+
+
+def beside(pixels: Tensor, valid: Tensor, band_mask: Tensor, wavelengths: Tensor, **_: Tensor) -> Tensor:
+    """(B, PLACES) the logarithms of ``own_numbers``, exactly (``_exact.py``), each by its band's wavelength."""
+    there = valid[:, None].to(pixels.dtype)
+    mean = (pixels * there).sum((2, 3)) / there.sum((2, 3)).clamp(min=1)
+    shape, bright = _light(torch.stack([_middle(pixels, valid), mean], 1), band_mask)
+    names = torch.cat([(wavelengths * 1e4).round().long(), torch.zeros_like(band_mask[:, :1], dtype=torch.long)], 1)
+    keys = torch.stack([2 * names, 2 * names + 1], 1)  # of the middle pixel and of the mean; 0 and 1: how bright
+    return count_sketch(waves(torch.cat([shape, bright[..., None]], 2)).flatten(1, 2), keys.flatten(1), PLACES)
+
+
+def _middle(pixels: Tensor, valid: Tensor) -> Tensor:
+    """(B, C) the spectrum in the middle of what is valid (what a batch is padded with is not); NaN if that is not."""
+    place = []
+    for axis in (2, 1):
+        some = valid.any(axis)
+        first, last = some.float().argmax(1), some.shape[1] - 1 - some.flip(1).float().argmax(1)
+        place.append((first + last + 1) // 2)
+    at = torch.arange(len(pixels), device=pixels.device), *place
+    return pixels.movedim(1, 3)[at].masked_fill(~valid[at][:, None], torch.nan)
+
+
+def _light(spectra: Tensor, band_mask: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, S, C) spectra -> the same as logarithms about their own mean over the bands, NaN where there is none; (B, S)
+    these means. Above darkness, in standard deviations of reflectance as ``prepare`` takes them by default.
+    """
+    light = (spectra + MEAN / STD).clamp(min=_DARKEST).log().masked_fill(~band_mask[:, None], torch.nan)
+    bright = light.nanmean(2)
+    return light - bright[..., None], bright
 
 
 class HyperspectralEncoder(Encoder):
@@ -228,6 +257,7 @@ register(
         },
         augment=spectrum,
         numbers=own_numbers,
+        beside=beside,
         pieces=False,
     )
 )

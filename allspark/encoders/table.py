@@ -5,6 +5,7 @@ nearly the same ("hillshade at 9", "hillshade at noon"; "soil type 12", "soil ty
 each name and each category also carries a mark: the signs of its exact words' hash, as different as can be. Values are
 standardised by their column's scale and described by sines and cosines of several frequencies (Gorishniy et al.,
 NeurIPS 2022) whose frequencies are fixed; a category is its words' vector; a date is its place in year, week and day.
+Where rows are compared with few examples, what stands in each column, exactly, stands beside what the tokens say.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 from ..items import Table
 from ..modality import Modality, pad, register
 from ._augment import cells
+from ._exact import WAVES, count_sketch, waves
 from .base import Encoder, Tokens
 from .vit import Transformer
 
@@ -30,6 +32,8 @@ NUMBER, CATEGORY, DATE, MISSING = range(4)
 CELL = 14  # numbers per cell
 MARK = 16  # signs of a mark
 OCTAVES = 8  # of the periodic features: wavelengths of 16 down to 1/8 spreads
+PLACES = 1024  # numbers that say exactly what stands in a row
+WAVES_LENGTH = ((1 + WAVES) / 2) ** 0.5  # usual length of what is said of a number: its value, and pairs of length one
 _FAR = 16.0  # spreads; beyond this only the logarithm-like asinh tells values apart
 
 
@@ -141,6 +145,19 @@ def own_numbers(numbers: Tensor, kinds: Tensor, marks: Tensor, **_: Tensor) -> T
     return torch.cat([value, numbers[..., 6:], marks[:, :, 1], missing.to(value.dtype)], -1).flatten(1)
 
 
+def beside(numbers: Tensor, kinds: Tensor, marks: Tensor, mask: Tensor, **_: Tensor) -> Tensor:
+    """(B, PLACES) what stands in each column, exactly (``_exact.py``), by the column's header and a category's words.
+
+    A category is as loud as a number; a column without a scale is told by the logarithm-like asinh of its numbers.
+    """
+    value = torch.where(numbers[..., 0] > 0, numbers[..., 2], numbers[..., 3])
+    words = torch.stack([(kinds == CATEGORY) * WAVES_LENGTH, (kinds == MISSING).float()], -1)
+    dates = numbers[..., 6:].float() * (kinds == DATE)[..., None]
+    cells = torch.cat([waves(value) * (kinds == NUMBER)[..., None], words, dates], -1)
+    header, text = ((marks > 0) << torch.arange(MARK, device=marks.device)).sum(-1).unbind(-1)
+    return count_sketch(cells * mask[..., None], (header << MARK) + text, PLACES)
+
+
 class TableEncoder(Encoder):
     """Cells -> tokens -> transformer, without places: the order of columns means nothing. A row's own token is first.
 
@@ -206,5 +223,6 @@ register(
         config={"width": 128, "depth": 3, "heads": 4, "language_width": 384, "drop_path": 0.0},
         augment=cells,
         numbers=own_numbers,
+        beside=beside,
     )
 )

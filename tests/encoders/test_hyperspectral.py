@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from allspark.bridges import masked_mean
-from allspark.encoders.hyperspectral import HyperspectralEncoder, own_numbers, prepare, recognises
+from allspark.encoders.hyperspectral import HyperspectralEncoder, beside, own_numbers, prepare, recognises
 from allspark.encoders.spectra import collate
 from allspark.evaluate.episodes import run_episodes
 from allspark.evaluate.sources import made_spectra
@@ -159,3 +159,57 @@ def test_shade_scales_a_spectrum_and_leaves_its_own_shape_alone():
     assert torch.allclose(light[-2:] - shade[-2:], torch.full((2,), np.log(2.0)), atol=1e-4)
     middle = np.log(cube[:, 2, 2])
     assert torch.allclose(light[3 * bands : 4 * bands], torch.from_numpy(middle - middle.mean()), atol=1e-3)
+
+
+def sketches(*items):
+    return beside(**collate([prepare(item) for item in items]))
+
+
+def test_the_middle_is_an_item_s_own_whatever_it_is_batched_with():
+    items = [cube(48, 3, 3), cube(48, 9, 5, seed=1), cube(48, 2, 6, seed=2)]
+    for said in (own_numbers, beside):
+        together = said(**collate([prepare(item) for item in items]))
+        for item, row in zip(items, together):
+            torch.testing.assert_close(said(**collate([prepare(item)]))[0], row, equal_nan=True)
+    middle = own_numbers(**collate([prepare(item) for item in items]))[1, :48]
+    torch.testing.assert_close(middle, prepare(items[1])["pixels"][:, 4, 2])
+
+
+def test_a_sketch_is_of_a_spectrum_s_shape_by_wavelength():
+    waves = np.linspace(0.4, 2.5, 60)
+    rng = np.random.default_rng(0)
+    smooth = 0.25 + 0.05 * np.sin(3 * waves + rng.uniform(0, 6, (2, 1)))
+    pixel = lambda values, order=slice(None): Raster(  # noqa: E731
+        values[order, None, None], "reflectance", wavelengths=waves[order]
+    )
+    first, second = smooth
+    found = sketches(*(pixel(v) for v in (first, 0.8 * first, first + 0.002 * rng.normal(size=60), second)))
+    torch.testing.assert_close(found.norm(dim=1), torch.full((4,), 0.25))
+    shaded, noisy, other = (16 * found[1:] @ found[0]).tolist()
+    assert shaded > 0.9
+    assert noisy > 0.9
+    assert other < min(shaded, noisy) - 0.1
+    order = rng.permutation(60)
+    torch.testing.assert_close(sketches(pixel(first, order)), found[:1], atol=1e-5, rtol=0)
+    dead = first.copy()
+    dead[10:14] = np.nan  # a sample without these bands loses what they say and keeps the others in their places
+    gone, whole = sketches(pixel(dead), pixel(first))  # padded to the longer one's bands
+    torch.testing.assert_close(whole, found[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(gone, sketches(pixel(dead))[0], atol=1e-5, rtol=0)
+    assert 0.7 < 16 * float(gone @ found[0]) < 0.999
+
+
+def test_spectra_are_compared_with_their_sketch_beside_the_tokens(tiny):
+    items = [cube(), cube(seed=1)]
+    vectors = tiny.embed(items, modality="hyperspectral", at="encoder")
+    width = tiny.model.encoders["hyperspectral"].width
+    assert vectors.shape == (2, width + 512)
+    torch.testing.assert_close(vectors[:, width:], sketches(*items), atol=1e-5, rtol=0)
+
+
+def test_where_nothing_is_valid_in_the_middle_the_mean_still_speaks():
+    there = np.ones((9, 9), bool)
+    there[4, 4] = False
+    found = sketches(cube(valid=there))
+    assert torch.isfinite(found).all()
+    torch.testing.assert_close(found.norm(dim=1), torch.tensor([0.25]))

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from allspark.encoders.table import CATEGORY, DATE, MISSING, NUMBER, TableEncoder, clean, collate, prepare
+from allspark.encoders.table import CATEGORY, DATE, MISSING, NUMBER, TableEncoder, beside, clean, collate, prepare
 from allspark.items import Table
 from allspark.testing import stand_in_words
 
@@ -119,3 +119,68 @@ def test_names_are_cleaned():
         "column",
         "NDVI",
     ]
+
+
+def rows_like(**columns: list) -> list[Table]:
+    return Table(pd.DataFrame(columns)).rows()
+
+
+def sketches(rows: list[Table]) -> torch.Tensor:
+    return beside(**stand_in_words(collate([prepare(row) for row in rows]), 32))
+
+
+def test_a_sketch_tells_near_values_from_far_ones_in_each_column():
+    heights = np.linspace(0, 100, 101)
+    found = sketches(rows_like(height=heights.tolist(), kind=["grass", *["wood"] * 100], steady=[1.0] * 101))
+    torch.testing.assert_close(found.norm(dim=1), torch.full((101,), 0.25))
+    alike = 16 * found[1:] @ found[1:].T  # rows of wood; cosines
+    near, middling, far = alike[0, 1], alike[0, 15], alike[0, 60]
+    assert near > 0.98
+    assert near > middling + 0.1 > far + 0.2
+    assert alike[40, 41] > alike[40, 55] > alike[40, 99]  # by distance everywhere, not only at the ends
+    assert 16 * found[0] @ found[1] < alike[0, 1] - 0.2  # another category is as far as another value
+
+
+def test_a_sketch_goes_by_headers_and_not_by_places():
+    one = Table(pd.DataFrame({"a": [1.0, 2.0, 5.0], "b": ["x", "y", "x"], "c": [None, 3.0, 4.0]}))
+    other = Table(one.frame[["c", "a", "b"]])
+    torch.testing.assert_close(sketches(one.rows()), sketches(other.rows()))
+    renamed = Table(one.frame.rename(columns={"a": "c", "c": "a"}))
+    assert ((sketches(one.rows()) - sketches(renamed.rows())).norm(dim=1) > 0.1).all()
+
+
+def test_a_sketch_of_a_row_is_that_row_whatever_it_is_batched_with(table):
+    wide = rows_like(**{f"column {i}": [float(i), 2.0, 3.0] for i in range(30)})
+    together = sketches([*table.rows(), *wide])
+    torch.testing.assert_close(together[: len(table)], sketches(table.rows()))
+    assert torch.isfinite(together).all()
+
+
+def test_dates_missing_cells_and_words_stand_in_a_sketch():
+    days = sketches(rows_like(day=pd.to_datetime(["2020-01-05", "2020-01-12", "2020-07-05"])))
+    found = 16 * days @ days.T
+    assert found[0, 1] > found[0, 2] + 0.1  # a week apart, half a year apart
+    cells = sketches(rows_like(kind=["grass", "wood", None, "wood"], steady=[1.0] * 4))
+    alike = 16 * cells @ cells.T
+    assert alike[1, 3] > 0.999
+    assert max(alike[0, 1], alike[0, 2], alike[1, 2]) < 0.8
+
+
+def test_rows_are_compared_with_their_sketch_beside_the_tokens(tiny, table):
+    vectors = tiny.embed(table.rows(), modality="table", at="encoder")
+    width = tiny.model.encoders["table"].width
+    assert vectors.shape == (4, width + 1024)
+    torch.testing.assert_close(vectors[:, :width].norm(dim=1), torch.full((4,), 0.5))
+    torch.testing.assert_close(vectors[:, width:], sketches(table.rows()))
+    assert tiny.embed(table.rows(), modality="table", at="language").shape[1] < 1024
+
+
+def test_few_rows_of_a_table_never_seen_are_enough_where_one_column_tells(tiny):
+    """Random weights of an encoder and a column's middle values: the mean of tokens alone cannot be relied on."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(240, 8)), columns=[f"measure {i}" for i in range(8)])
+    labels = np.where(frame["measure 3"].abs() < 0.6, "middle", "outer")
+    rows = Table(frame).rows()
+    examples = {label: [row for row, one in zip(rows[:80], labels) if one == label] for label in ("middle", "outer")}
+    said = tiny.classify(rows[80:], examples=tiny.few_shot(examples, at="encoder"), at="encoder")
+    assert np.mean([a.label == b for a, b in zip(said, labels[80:])]) > 0.75
