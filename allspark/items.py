@@ -175,15 +175,18 @@ class Trajectory:
         time: (N,) seconds or datetime64, never decreasing.
         features: name -> (N,) numbers (heading, …).
         crs: "EPSG:4326" for degrees; "metres" or a projected system for metres.
+        others: (M, N, 2) where M other things were at these times, in the same coordinates; NaN where one was not seen.
 
     Raises:
-        ValueError: fewer than two fixes, a latitude over 90, a NaN, or time that runs backwards.
+        ValueError: fewer than two fixes, a latitude over 90, a NaN, time that runs backwards, or others of another
+            shape.
     """
 
     positions: np.ndarray
     time: np.ndarray
     features: Mapping[str, np.ndarray] = field(default_factory=dict)
     crs: str = "EPSG:4326"
+    others: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         positions = np.asarray(_array(self.positions, "positions", (2,), "(N, 2 or 3)"), dtype=np.float64)
@@ -214,6 +217,14 @@ class Trajectory:
             raise ValueError("the trajectory holds times that are not finite; drop these fixes first")
         if (np.diff(time) < 0).any():
             raise ValueError("time runs backwards; sort the fixes by time first")
+        if self.others is not None:
+            others = np.asarray(self.others, dtype=np.float64)
+            if others.ndim != 3 or others.shape[1:] != (len(positions), 2) or np.isinf(others).any():
+                raise ValueError(
+                    f"others has shape {others.shape}; wanted (M, {len(positions)}, 2): where each of M others was at "
+                    "every fix, NaN where that is not known"
+                )
+            object.__setattr__(self, "others", others)
         object.__setattr__(self, "positions", positions)
         object.__setattr__(self, "time", time)
         object.__setattr__(self, "features", {name: np.asarray(value) for name, value in self.features.items()})

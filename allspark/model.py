@@ -49,13 +49,18 @@ def positions(attention_mask: Tensor) -> Tensor:
 
 
 def own_numbers(inputs: Mapping[str, dict[str, Any]]) -> dict[str, Tensor]:
-    """Modality -> collated batch, to modality -> (B, S) numbers of its items, of those that can give them."""
+    """Modality -> collated batch, to modality -> (B, S) numbers of its items, of those that can give them.
+
+    And "others" -> (B, M, ·), who else was about, where that is known of an item that moves.
+    """
     found = {}
     for name, batch in inputs.items():
         numbers, tensors = modalities.get(name).numbers, {k: v for k, v in batch.items() if isinstance(v, Tensor)}
         if numbers is not None and tensors:
             with torch.autocast(next(iter(tensors.values())).device.type, enabled=False):
                 found[name] = numbers(**tensors)
+        if "others" in tensors:
+            found["others"] = tensors["others"]
     return found
 
 

@@ -86,7 +86,8 @@ def futures(spark: AllSpark, inputs: Any) -> list[Futures]:
         if not isinstance(item, Trajectory) or len(item.positions) < seen:
             have = f"{len(item.positions)} fixes" if isinstance(item, Trajectory) else f"a {type(item).__name__}"
             raise ValueError(f"{have} came; wanted a trajectory of at least {seen} fixes")
-        last = Trajectory(item.positions[-seen:], item.time[-seen:], crs=item.crs)
+        others = None if item.others is None else item.others[:, -seen:]
+        last = Trajectory(item.positions[-seen:], item.time[-seen:], crs=item.crs, others=others)
         track, matrix = own_frame(last, seen)
         _, (row,) = _outputs(spark, {key: observed(last, seen)}, name, None)
         order = row[:, -1].argsort(descending=True).cpu()

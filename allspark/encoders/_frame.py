@@ -6,6 +6,8 @@ import numpy as np
 
 from ..items import Trajectory
 
+NEAREST = 8  # others that are looked at
+
 
 def own_frame(item: Trajectory, seen: int) -> tuple[np.ndarray, np.ndarray]:
     """A trajectory without its place and heading.
@@ -39,7 +41,29 @@ def walking_on(metres: np.ndarray, seen: int, steps: int) -> np.ndarray:
     return metres[seen - 1] + step * np.arange(1, steps + 1)[:, None]
 
 
+def others_in(item: Trajectory, seen: int, matrix: np.ndarray) -> np.ndarray | None:
+    """Where the nearest others were at the seen fixes: (M, seen, 2) metres of ``own_frame``, nearest first.
+
+    Args:
+        item: N fixes.
+        seen: how many of them, from the first.
+        matrix: of the frame.
+
+    Returns:
+        At most ``NEAREST``, of those who are known at the last seen fix; None where nothing is known of others.
+    """
+    if item.others is None:
+        return None
+    from .trajectory import metres_between
+
+    there = item.others[:, :seen]
+    there = there[np.isfinite(there[:, -1]).all(-1)]
+    metres = metres_between(item, item.positions[seen - 1, :2], there) @ matrix
+    return metres[np.argsort(np.linalg.norm(metres[:, -1], axis=-1), kind="stable")[:NEAREST]]
+
+
 def observed(item: Trajectory, seen: int) -> Trajectory:
-    """The first ``seen`` fixes in their own frame, in metres, time from the first fix."""
-    metres, _ = own_frame(item, seen)
-    return Trajectory(metres[:seen], item.time[:seen] - item.time[0], crs="metres")
+    """The first ``seen`` fixes in their own frame, in metres, time from the first fix, and the nearest others."""
+    metres, matrix = own_frame(item, seen)
+    time = item.time[:seen] - item.time[0]
+    return Trajectory(metres[:seen], time, crs="metres", others=others_in(item, seen, matrix))

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ..items import Trajectory
 from ..modality import Modality, pad, register
 from ._augment import track
+from ._frame import others_in, own_frame
 from .base import Encoder, Tokens
 from .road import Road
 from .vit import Transformer, positions_1d
@@ -64,19 +65,25 @@ def displacements(item: Trajectory) -> tuple[np.ndarray, np.ndarray]:
 
     Steps are taken one by one, so the antimeridian and the poles need no care.
     """
-    x, y = item.positions[:, 0], item.positions[:, 1]
+    metres = metres_between(item, item.positions[:-1, :2], item.positions[1:, :2])
+    return metres[:, 0], metres[:, 1]
+
+
+def metres_between(item: Trajectory, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """(…, 2) metres east and north from each place to another: (…, 2) each, in the trajectory's coordinates."""
     if item.geographic:
         from pyproj import Geod
 
-        azimuth, _, metres = Geod(ellps="WGS84").inv(x[:-1], y[:-1], x[1:], y[1:])
+        start, end = np.broadcast_arrays(start, end)
+        azimuth, _, metres = Geod(ellps="WGS84").inv(start[..., 0], start[..., 1], end[..., 0], end[..., 1])
         angle = np.deg2rad(azimuth)
-        return metres * np.sin(angle), metres * np.cos(angle)
+        return np.stack([metres * np.sin(angle), metres * np.cos(angle)], -1)
     factor = 1.0
     if item.crs != "metres":
         from pyproj import CRS
 
         factor = float(CRS(item.crs).axis_info[0].unit_conversion_factor)  # feet, kilometres -> metres
-    return np.diff(x) * factor, np.diff(y) * factor
+    return (end - start) * factor
 
 
 def _steps(item: Trajectory) -> _Steps:
@@ -210,13 +217,29 @@ def prepare(item: Trajectory, *, fixes: int = 256) -> dict[str, Tensor]:
     ``Trajectory.time`` counts from the first fix and does not hold them.
 
     Returns:
-        "steps" (M, F), M = min(N − 1, fixes); "summary" (S,).
+        "steps" (M, F), M = min(N − 1, fixes); "summary" (S,); "others" (K, 6), which heads alone read: the nearest
+        others' places at the last fix, velocities and velocities against the item's own, in metres and seconds of the
+        item's own frame, NaN where a velocity is not known; K = 0 where nothing is known of others.
     """
     steps = _steps(item)
     return {
         "steps": torch.from_numpy(_segments(item, steps, fixes)),
         "summary": torch.from_numpy(_summary(item, steps)),
+        "others": torch.from_numpy(_others(item)),
     }
+
+
+def _others(item: Trajectory) -> np.ndarray:
+    """(K, 6) float32, see ``prepare``."""
+    count = len(item.positions)
+    if item.others is None or not len(item.others):
+        return np.zeros((0, 6), np.float32)
+    metres, matrix = own_frame(item, count)
+    there = others_in(item, count, matrix)
+    assert there is not None
+    seconds = float(item.time[-1] - item.time[-2]) or 1.0
+    velocity, own = (there[:, -1] - there[:, -2]) / seconds, (metres[-1] - metres[-2]) / seconds
+    return np.concatenate([there[:, -1], velocity, velocity - own], 1).astype(np.float32)
 
 
 def spread(values: Tensor, item: Trajectory, *, fixes: int = 256) -> Tensor:
@@ -227,12 +250,18 @@ def spread(values: Tensor, item: Trajectory, *, fixes: int = 256) -> Tensor:
 
 
 def collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Steps are padded to the longest, with a ``mask`` (B, M); summaries are stacked."""
+    """Steps are padded to the longest, with a ``mask`` (B, M); summaries are stacked; others, where there are any,
+    are padded with NaN.
+    """
     batch = pad([{"steps": sample["steps"]} for sample in samples])
+    others = [sample["others"] for sample in samples]
+    most = max(map(len, others))
+    if most:
+        batch["others"] = torch.stack([F.pad(one, (0, 0, 0, most - len(one)), value=torch.nan) for one in others])
     return {**batch, "summary": torch.stack([sample["summary"] for sample in samples])}
 
 
-def own_numbers(steps: Tensor, summary: Tensor, mask: Tensor) -> Tensor:
+def own_numbers(steps: Tensor, summary: Tensor, mask: Tensor, **_: Tensor) -> Tensor:
     """(B, S + 121): the statistics of the whole way, what its steps are like, and its places and steps.
 
     Nine quantiles of speed, turning, acceleration and straightness over the steps (or segments of steps), and the
@@ -286,8 +315,10 @@ class TrajectoryEncoder(Encoder):
         self.blocks = Transformer(width, depth, heads, drop_path=drop_path)
         self.moments = Road(ROAD, width) if moments else None
 
-    def forward(self, steps: Tensor, summary: Tensor, mask: Tensor) -> Tokens:  # type: ignore[override]
-        """(B, M, F), (B, S), (B, M) -> Tokens (B, 1 + M, D)."""
+    def forward(  # type: ignore[override]
+        self, steps: Tensor, summary: Tensor, mask: Tensor, others: Tensor | None = None
+    ) -> Tokens:
+        """(B, M, F), (B, S), (B, M) -> Tokens (B, 1 + M, D); ``others`` is for heads, which attend to them."""
         road = None if self.moments is None else self.moments(self.road_numbers(steps, summary, mask)[0])
         tokens = self.step(steps)
         places = torch.arange(steps.shape[1], device=steps.device)

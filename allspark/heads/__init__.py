@@ -44,7 +44,7 @@ def make_head(
         raise ValueError(f"head kind {kind!r} is not known; wanted one of {', '.join(KINDS)}")
     width = pooled_width or language_width
     head = KINDS[kind](width, **config)
-    return head if wide is None else WideHead(head, width, wide)
+    return head if wide is None else WideHead(head, wide)
 
 
 __all__ = [

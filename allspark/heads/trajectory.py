@@ -30,6 +30,7 @@ class TrajectoryHead(nn.Module):
         super().__init__()
         self.observe, self.onward = observe, onward
         self.steps, self.modes, self.scale = steps, modes, scale
+        self.size = modes * (2 * steps + 1)  # numbers of an answer
         self.mode = nn.Embedding(modes, language_width)
         self.futures = nn.Sequential(
             nn.LayerNorm(language_width),
@@ -40,7 +41,11 @@ class TrajectoryHead(nn.Module):
 
     def forward(self, pooled: Tensor, tokens: Tokens | None = None) -> Tensor:
         """(B, H) -> (B, K, 2 T + 1): T displacements in metres, flattened, then the future's logit."""
-        out = self.futures(pooled[:, None] + self.mode.weight)
+        return self.in_metres(self.futures(pooled[:, None] + self.mode.weight))
+
+    def in_metres(self, out: Tensor) -> Tensor:
+        """(B, K, 2 T + 1) of a network, or that flattened, -> the same as ``forward`` gives."""
+        out = out.unflatten(-1, (self.modes, 2 * self.steps + 1)) if out.ndim == 2 else out
         return torch.cat([out[..., :-1] * self.scale, out[..., -1:]], dim=-1)
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:

@@ -14,6 +14,9 @@ from torch import Tensor, nn
 
 from ..encoders.base import Tokens
 from .around import AroundRoad
+from .others import WIDTH as OTHERS
+from .others import Others
+from .trajectory import TrajectoryHead
 from .trees import Trees
 from .words import WordRoad
 
@@ -77,11 +80,13 @@ class Wide(nn.Module):
         width: of the hidden layers.
         outputs: K.
         dropout: of hidden units.
+        others: does it look at the others about a moving thing, too (``Others``)?
     """
 
     def __init__(
-        self, *, sizes: Mapping[str, int], kept: int, pieces: int, width: int, outputs: int, dropout: float
-    ) -> None:
+        self, *, sizes: Mapping[str, int], kept: int, pieces: int, width: int, outputs: int, dropout: float,
+        others: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.sizes = dict(sorted(sizes.items()))
         for name, size, kind in (
@@ -89,8 +94,9 @@ class Wide(nn.Module):
             ("source", pieces, torch.long), ("left", pieces, torch.float32), ("reach", pieces, torch.float32),
         ):  # fmt: skip
             self.register_buffer(name, torch.full((size,), int(name in ("spread", "reach")), dtype=kind))
+        self.others = Others(kept + pieces) if others else None
         self.layers = nn.Sequential(
-            nn.Linear(kept + pieces, width), nn.ReLU(), nn.Dropout(dropout),
+            nn.Linear(kept + pieces + (OTHERS if others else 0), width), nn.ReLU(), nn.Dropout(dropout),
             nn.Linear(width, width), nn.ReLU(), nn.Dropout(dropout),
             nn.Linear(width, outputs),
         )  # fmt: skip
@@ -118,23 +124,24 @@ class Wide(nn.Module):
 
     def forward(self, numbers: Mapping[str, Tensor], count: int) -> Tensor:
         """Modality -> (B, S) and B -> (B, K)."""
-        return self.answer(self.rows(numbers, count))
+        return self.answer(self.rows(numbers, count), numbers.get("others"))
 
-    def answer(self, x: Tensor) -> Tensor:
-        """(B, kept) of ``rows`` -> (B, K)."""
+    def answer(self, x: Tensor, others: Tensor | None = None) -> Tensor:
+        """(B, kept) of ``rows`` and (B, M, ·) others -> (B, K)."""
         mean: Tensor = self.mean  # type: ignore[assignment]
         # half precision has too few digits for numbers of which the last ones count
         with torch.autocast(mean.device.type, enabled=False):
             shares = ((x[:, self.source] - self.left) / self.reach).clamp(0, 1)  # type: ignore[index, operator]
             standard = ((x - mean) / self.spread).clamp(-_FAR, _FAR)  # type: ignore[operator]
-            return self.layers(torch.cat([standard, shares], 1))
+            own = torch.cat([standard, shares], 1)
+            return self.layers(own if self.others is None else torch.cat([own, self.others(others, own)], 1))
 
 
 class WideHead(nn.Module):
     """A head beside a road past the encoder.
 
-    Where the head is one linear layer (classification, regression), its (B, K) answer and the road's are added: neither
-    has to learn the other's scale. Where it is more (futures), what the road says is added to the pooled vector.
+    Its answer and the road's are added: neither has to learn the other's scale. Futures are added one by one, as places
+    and as logits.
 
     With ``apart`` the two learn each by itself, as a sum whose one part knows the training items by heart leaves the
     other part nothing to learn from. Their answers are then mixed: logits by their weighted mean, which is the product
@@ -145,7 +152,6 @@ class WideHead(nn.Module):
 
     Args:
         head: of classification, regression or trajectory.
-        width: H, of the pooled vector.
         wide: ``Wide``'s arguments but for ``outputs``; "words", where items hold words, are ``WordRoad``'s own;
             "around", where something stands around them, modality -> how many numbers (``AroundRoad``);
             "apart", the road's share of the answer where both learn by themselves, is 0 where they learn together;
@@ -155,18 +161,18 @@ class WideHead(nn.Module):
         ValueError: ``apart`` or trees for a head that has no answer to mix.
     """
 
-    def __init__(self, head: nn.Module, width: int, wide: Mapping[str, Any]) -> None:
+    def __init__(self, head: nn.Module, wide: Mapping[str, Any]) -> None:
         super().__init__()
         self.head = head
-        last = getattr(head, "linear", None)
-        self.adds = last is not None
-        given = {"outputs": width if last is None else last.out_features, **wide}
+        futures = isinstance(head, TrajectoryHead)
+        layer: Any = getattr(head, "linear", None)
+        given = {"outputs": head.size if isinstance(head, TrajectoryHead) else layer.out_features, **wide}
         words, self.apart = given.pop("words", None), float(given.pop("apart", 0.0))
         around, trees = given.pop("around", {}), given.pop("trees", None)
         self.trees_share = float(given.pop("trees_share", 0.0))
-        if (self.apart or trees) and not self.adds:
+        if (self.apart or trees) and futures:
             flag = "--apart" if self.apart else "--trees"
-            raise ValueError(f"{flag} came for a head of futures, which the road's answer is no part of; leave it out")
+            raise ValueError(f"{flag} came for a head of futures, of which two answers cannot be mixed; leave it out")
         self.trees = None if trees is None else Trees(**trees)
         self.wide = Wide(**given) if given["sizes"] else None
         layers = {key: given[key] for key in ("outputs", "width", "dropout")}
@@ -178,12 +184,14 @@ class WideHead(nn.Module):
     ) -> Tensor:
         """(B, H), Tokens, modality -> (B, S), (B, L) pieces and which are the item's own -> what the head gives.
 
+        "others" among the numbers are those about a moving thing, (B, M, ·).
+
         While head and road learn apart, both answers come, (B, K, 2).
         """
         roads, votes = [], None
         if self.wide is not None:
             rows = self.wide.rows(numbers, len(pooled))
-            roads.append(self.wide.answer(rows))
+            roads.append(self.wide.answer(rows, numbers.get("others")))
             votes = None if self.trees is None or self.training else self.trees(rows)
         if self.words is not None:
             roads.append(self.words(*words))
@@ -192,8 +200,8 @@ class WideHead(nn.Module):
             around = numbers.get(name)  # an item that lacks the modality is one around which nothing stands
             roads.append(layers(pooled.new_zeros(len(pooled), layers.size) if around is None else around))
         road = torch.stack(roads).sum(0)
-        if not self.adds:
-            return self.head(pooled + road.to(pooled), tokens)
+        if isinstance(self.head, TrajectoryHead):
+            return self.head(pooled, tokens) + self.head.in_metres(road)
         # a regression head's std is the unit in which its layers answer
         own, road = self.head(pooled, tokens), getattr(self.head, "std", 1.0) * road
         if not self.apart:

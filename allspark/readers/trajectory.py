@@ -13,12 +13,12 @@ import numpy as np
 from ..items import Trajectory
 from . import UnreadableFileError, suffix_of
 from .archive import local, naming
+from .crowd import Crowd
 from .delimited import columns as column_names
 from .delimited import read_delimited
-from .fixes import Fixes, times, trajectory
+from .fixes import Fixes, times
 
 SUFFIXES = frozenset({".gpx", ".plt", ".csv", ".tsv", ".txt", ".json", ".geojson", ".parquet", ".geoparquet"})
-SHOWN = 5  # track names listed in an error
 FOOT = 0.3048  # metres
 NO_HEIGHT = -777.0  # feet; how GeoLife marks an unknown height
 PLT_HEADER = 6  # lines
@@ -63,6 +63,9 @@ def read(
     crs: str | None = None,
     time_unit: str | None = None,
     time_format: str | None = None,
+    start: str | float | None = None,
+    end: str | float | None = None,
+    others: bool = False,
 ) -> Trajectory:
     """The one trajectory of a file, or the one of this ``id``.
 
@@ -78,6 +81,9 @@ def read(
         crs: "metres" or, say, "EPSG:2154", where the file does not say what x and y are.
         time_unit: what numeric times count ("s", "ms", "min", "h", "d"); seconds where it is None.
         time_format: strptime's format of times that are not ISO 8601.
+        start, end: only the fixes from the one time to the other, told as the file tells times.
+        others: also say where the file's other tracks were at these fixes: each one's last fix at or before the time,
+            where that is younger than a step.
 
     Returns:
         (N, 2 or 3) positions; a third column, in metres, where every fix has a height.
@@ -86,17 +92,22 @@ def read(
         UnreadableFileError: empty, truncated or of another kind than its name says.
         ValueError: several tracks and no id, no such id, no times, no CRS for x and y, or fewer than two fixes.
     """
-    tracks, found = _tracks(path, columns or {}, crs, time_unit, time_format)
-    few = ", ".join(list(tracks)[:SHOWN]) + (" …" if len(tracks) > SHOWN else "")
-    if id is None and len(tracks) > 1:
-        raise ValueError(
-            f"{fspath(path)} holds {len(tracks)} tracks ({few}); wanted one; choose with id=, or take all with "
-            "allspark.readers.trajectory.read_all"
-        )
-    if id is not None and str(id) not in tracks:
-        raise ValueError(f"{fspath(path)} has no track {str(id)!r}; it holds {len(tracks)} ({few}); choose one")
+    crowd = read_crowd(path, columns=columns, crs=crs, time_unit=time_unit, time_format=time_format)
     with naming(path):
-        return trajectory(next(iter(tracks.values())) if id is None else tracks[str(id)], found)
+        return crowd.pick(None if id is None else str(id), start, end, others)
+
+
+def read_crowd(
+    path: str | PathLike[str],
+    *,
+    columns: Mapping[str, Any] | None = None,
+    crs: str | None = None,
+    time_unit: str | None = None,
+    time_format: str | None = None,
+) -> Crowd:
+    """Every track of a file, to pick from; args and errors are those of ``read``."""
+    tracks, found = _tracks(path, columns or {}, crs, time_unit, time_format)
+    return Crowd(tracks, found, fspath(path), time_unit, time_format)
 
 
 def read_all(
@@ -111,17 +122,14 @@ def read_all(
 
     Args and errors are those of ``read``.
     """
-    tracks, found = _tracks(path, columns or {}, crs, time_unit, time_format)
-    read_tracks: dict[str, Trajectory] = {}
-    for label, fixes in tracks.items():
-        if len(fixes.time) > 1:
-            with naming(path):
-                read_tracks[label] = trajectory(fixes, found)
+    crowd = read_crowd(path, columns=columns, crs=crs, time_unit=time_unit, time_format=time_format)
+    with naming(path):
+        read_tracks = crowd.all()
     if not read_tracks:
         raise ValueError(f"{fspath(path)} holds no track of two fixes or more; wanted one; check the id column")
-    if len(read_tracks) < len(tracks):
-        gone = len(tracks) - len(read_tracks)
-        warnings.warn(f"{gone} of {len(tracks)} tracks of {fspath(path)} have one fix only; left out", stacklevel=2)
+    if len(read_tracks) < len(crowd):
+        gone = len(crowd) - len(read_tracks)
+        warnings.warn(f"{gone} of {len(crowd)} tracks of {fspath(path)} have one fix only; left out", stacklevel=2)
     return read_tracks
 
 

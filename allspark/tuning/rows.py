@@ -1,12 +1,12 @@
 """From the manifest's rows to items: whole files, or one part of a file that many rows share.
 
 Options of an input beside the reader's own choose a part: ``table.row`` a row of a table, ``graph.node`` the
-neighbourhood of a node, ``trajectory.id`` one of a file's tracks. Such files are read once and kept.
+neighbourhood of a node, ``trajectory.id`` one of a file's tracks (``trajectory.start`` and ``trajectory.end`` a stretch
+of it, ``trajectory.others`` with where the others were). Such files are read once and kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,10 +14,11 @@ from .. import modality as modalities
 from ..items import Graph, Item, Table, Trajectory
 from ..readers import read
 from ..readers.manifest import Manifest, Row, load_row, read_manifest
-from ..readers.trajectory import read_all
+from ..readers.trajectory import Crowd, read_crowd
 from .options import Options
 
 WHOLE = {Table: "row", Graph: "node", Trajectory: "id"}  # item type -> the option that names a part of the file
+STRETCH = ("start", "end", "others")  # options of one track, not of its file
 KEPT = 8  # whole files in memory at a time
 
 
@@ -102,7 +103,7 @@ class Items:
 
     def __init__(self, hops: int, neighbours: int) -> None:
         self.hops, self.neighbours = hops, neighbours
-        self._whole: dict[str, Item | dict[str, Trajectory]] = {}
+        self._whole: dict[str, Item | Crowd] = {}
 
     def __call__(self, row: Row) -> dict[str, Item]:
         """Read them; OSError and ValueError say what is wrong with a file."""
@@ -121,19 +122,18 @@ class Items:
                 items[name or modalities.recognise(item).name] = item
         return items
 
-    def _part(self, name: str, path: str, part: Any, options: Mapping[str, Any]) -> Item:
+    def _part(self, name: str, path: str, part: Any, options: dict[str, Any]) -> Item:
+        tracks = modalities.get(name).item is Trajectory
+        stretch = {word: options.pop(word) for word in STRETCH if word in options} if tracks else {}
         key = f"{name}|{path}|{sorted(options.items())!r}"
         if key not in self._whole:
             if len(self._whole) >= KEPT:
                 self._whole.pop(next(iter(self._whole)))
-            tracks = modalities.get(name).item is Trajectory
-            found = read_all(path, **options) if tracks else read(path, modality=name, **options)
+            found = read_crowd(path, **options) if tracks else read(path, modality=name, **options)
             self._whole[key] = _reduced(found)
         whole = self._whole[key]
-        if isinstance(whole, dict):
-            if str(part) not in whole:
-                raise ValueError(f"{path} has no track {str(part)!r} of two fixes or more; it holds {len(whole)}")
-            return whole[str(part)]
+        if isinstance(whole, Crowd):
+            return whole.pick(str(part), **stretch)
         part = int(part)
         if isinstance(whole, Table):
             if not 0 <= part < len(whole):

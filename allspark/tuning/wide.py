@@ -1,7 +1,8 @@
 """The road past the encoder (``heads/wide.py``) made for the training items: how many numbers, and their scales.
 
 Items of words have no numbers but words, which go through a road of their own (``heads/words.py``), and so do nodes of
-many features with what stands around them (``heads/around.py``).
+many features with what stands around them (``heads/around.py``). Beside the numbers of moving things it looks at the
+others about them, where these are known (``heads/others.py``).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import modality as modalities
+from ..heads.others import typical
 from ..heads.trees import grow
 from ..heads.wide import WideHead, fit
 from ..heads.words import spelling
@@ -55,6 +57,10 @@ def wide_road(
         wide["words"] = {"pieces": len(examples.processor.tokenizer)}
     if around:
         wide["around"] = around
+    others = [others for i in chosen for others in _others(examples[i][0])]
+    if others:
+        wide["others"] = True
+        buffers["others.units"] = typical(others)
     head["wide"] = {**wide, "width": options.wide, "dropout": options.wide_dropout}
     if options.apart:
         head["wide"]["apart"] = options.apart
@@ -64,7 +70,8 @@ def wide_road(
     def fill(module: nn.Module) -> None:
         assert isinstance(module, WideHead)
         for name, value in buffers.items():
-            getattr(module.wide, name).copy_(value)
+            assert module.wide is not None
+            module.wide.get_buffer(name).copy_(value)
         for name, value in grown.items():
             getattr(module.trees, name).copy_(value)
         if module.words is not None:
@@ -154,6 +161,13 @@ def _around(examples: Examples, chosen: Sequence[int]) -> dict[str, int]:
                 "columns, or leave it out"
             )
     return {name: each[0] for name, each in found.items()}
+
+
+def _others(sample: Mapping[str, Any]) -> Iterator[Tensor]:
+    """Who was about the moving things of a prepared sample: (M, ·) where anybody was."""
+    for part in sample.values():
+        if isinstance(part, Mapping) and len(part.get("others", ())):
+            yield part["others"]
 
 
 def _said(

@@ -238,3 +238,47 @@ def test_empty_file(tmp_path):
     for name in ("a.csv", "a.gpx", "a.plt", "a.geojson", "a.parquet"):
         with pytest.raises(UnreadableFileError, match="0 bytes"):
             read(put(tmp_path, name, ""))
+
+
+def crowd(folder, times, steps=6):
+    """Two walkers and one who comes later and leaves sooner."""
+    rows = [f"a,{times(t)},{t},0\nb,{times(t)},{t},2" for t in range(steps)]
+    rows += [f"c,{times(t)},{9 - t},5" for t in range(2, 4)]
+    return put(folder, "crowd.csv", "id,time,x,y\n" + "\n".join(rows) + "\n")
+
+
+DATES = "2024-05-01T00:00:{:02d}".format
+
+
+@pytest.mark.parametrize("times", [float, DATES], ids=("seconds", "dates"))
+def test_a_stretch_of_a_track_and_where_the_others_were(tmp_path, times):
+    path = crowd(tmp_path, times)
+    start, end = times(1), times(4)
+    alone = read(path, id="a", crs="metres", start=start, end=end)
+    assert alone.positions[:, 0].tolist() == [1, 2, 3, 4]
+    assert alone.others is None
+    track = read(path, id="a", crs="metres", start=start, end=end, others=True)
+    np.testing.assert_array_equal(track.positions, alone.positions)
+    nan = np.nan
+    # nobody knows of c before it came nor after it left
+    np.testing.assert_array_equal(
+        track.others, [[[1, 2], [2, 2], [3, 2], [4, 2]], [[nan, nan], [7, 5], [6, 5], [nan, nan]]]
+    )
+    assert read(path, id="a", crs="metres", others=True).others.shape == (2, 6, 2)
+    with pytest.raises(ValueError, match=r"'a' has 0 fixes from .* to .*; wanted at least 2; its times are"):
+        read(path, id="a", crs="metres", start=times(8), end=times(9))
+    with pytest.raises(ValueError, match=f"times of .* are {'dates' if times is DATES else 'numbers'}"):
+        read(path, id="a", crs="metres", start=4.0 if times is DATES else "2024-05-01")
+
+
+def test_others_are_never_told_of_what_comes_later(tmp_path):
+    path = put(tmp_path, "a.csv", "id,time,x,y\na,0,0,0\na,1,1,0\na,2,2,0\nb,0.5,7,7\nb,1.9,8,8\nb,2.5,9,9\n")
+    (other,) = read(path, id="a", crs="metres", others=True).others
+    np.testing.assert_array_equal(other, [[np.nan, np.nan], [7, 7], [8, 8]])
+
+
+def test_a_fix_that_is_repeated_leaves_others_in_step(tmp_path):
+    path = put(tmp_path, "a.csv", "id,time,x,y\na,0,0,0\na,0,0,0\na,1,1,0\nb,0,5,5\nb,1,6,6\n")
+    track = read(path, id="a", crs="metres", others=True)
+    assert track.others.tolist() == [[[5, 5], [6, 6]]]
+    assert dict(track.features) == {}

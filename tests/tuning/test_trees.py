@@ -74,7 +74,7 @@ def test_trees_have_their_share_of_answers_and_none_of_the_learning(head):
     sizes, buffers = fit(ROWS)
     kinds, votes = grow(ROWS, torch.arange(300) % 3 if classes else ROWS[:, 0], classes, 20, 0)
     wide = {"sizes": {"table": 5}, **sizes, "width": 8, "dropout": 0.0}
-    found = WideHead(head, 4, {**wide, "trees": {**kinds, "classes": classes}, "trees_share": 0.25}).eval()
+    found = WideHead(head, {**wide, "trees": {**kinds, "classes": classes}, "trees_share": 0.25}).eval()
     for module, values in ((found.wide, buffers), (found.trees, votes)):
         for name, value in values.items():
             getattr(module, name).copy_(value)
@@ -119,4 +119,4 @@ def test_what_trees_cannot_stand_beside_is_refused(tiny_folder, tmp_path):
     with pytest.raises(ValueError, match="--trees came for words"):
         prepare(options(made.texts(tmp_path), tmp_path / "run", tiny_folder, at="words", train=["heads", "words"]))
     with pytest.raises(ValueError, match="--trees came for a head of futures"):
-        WideHead(TrajectoryHead(4), 4, {"sizes": {}, "width": 8, "dropout": 0.0, "trees": {"count": 1}})
+        WideHead(TrajectoryHead(4), {"sizes": {}, "width": 8, "dropout": 0.0, "trees": {"count": 1}})

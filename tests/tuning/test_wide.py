@@ -179,7 +179,7 @@ def test_numbers_of_a_regression_are_in_its_unit(tiny_folder, tmp_path, apart):
 def test_head_and_road_learn_apart_where_they_are_told_to(head, apart):
     numbers = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
     sizes, buffers = fit(numbers)
-    found = WideHead(head, 4, {"sizes": {"table": 3}, **sizes, "width": 8, "dropout": 0.0, "apart": apart})
+    found = WideHead(head, {"sizes": {"table": 3}, **sizes, "width": 8, "dropout": 0.0, "apart": apart})
     for name, value in buffers.items():
         getattr(found.wide, name).copy_(value)
     pooled, words = torch.ones(6, 4), (torch.zeros(0), torch.zeros(0))
@@ -210,7 +210,7 @@ def test_learning_apart_needs_a_road_and_an_answer_to_mix(tiny_folder, tmp_path)
     with pytest.raises(ValueError, match="wanted --wide beside it"):
         options("a.csv", tmp_path, tiny_folder, wide=0, apart=0.5)
     with pytest.raises(ValueError, match="--apart came for a head of futures"):
-        WideHead(TrajectoryHead(4), 4, {"sizes": {}, "width": 8, "dropout": 0.0, "apart": 0.5})
+        WideHead(TrajectoryHead(4), {"sizes": {}, "width": 8, "dropout": 0.0, "apart": 0.5})
 
 
 def test_a_way_of_eight_fixes_is_told_as_it_is():

@@ -63,9 +63,9 @@ class Futures:
     ) -> tuple[dict[str, Item], np.ndarray] | None:
         """Half of the ways as they are, the others slower or faster by up to ``PACE`` and, half of those, mirrored.
 
-        Places where everybody hurries are learnt for from others. Noise on the seen fixes, or fixes left out, would
-        change the step that is walked on, so there is none. None where more than the way is known of a place: a map
-        would not be mirrored with it.
+        Places where everybody hurries are learnt for from others. Who else was about is changed likewise. Noise on the
+        seen fixes, or fixes left out, would change the step that is walked on, so there is none. None where more than
+        the way is known of a place: a map would not be mirrored with it.
         """
         if len(items) > 1:
             return None
@@ -77,7 +77,9 @@ class Futures:
         factor = PACE ** (2 * drawn[1] - 1)
         across = -factor if turn and drawn[2] < 0.5 else factor
         axes = np.array([factor, across])
-        return {name: Trajectory(item.positions[:, :2] * axes, item.time, crs="metres")}, answer * axes
+        others = None if item.others is None else item.others * axes
+        varied = Trajectory(item.positions[:, :2] * axes, item.time, crs="metres", others=others)
+        return {name: varied}, answer * axes
 
     def summary(self, answer: np.ndarray) -> float:
         """How far the last fix deviates."""
