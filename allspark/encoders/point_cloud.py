@@ -7,7 +7,7 @@ because a chair and a church differ in little else once both are scaled to the u
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,9 +17,10 @@ from torch import Tensor, nn
 
 from ..items import PointCloud
 from ..modality import Modality, register
-from . import cloud_moments
+from . import cloud_moments, cloud_numbers
 from ._augment import cloud
 from .base import Encoder, Tokens
+from .cloud_numbers import head_numbers, own_numbers
 from .depth_pictures import NUMBERS, DepthPictures
 from .road import Road
 from .surroundings import Neighbourhood, Surroundings
@@ -31,11 +32,7 @@ FLAGS = ("intensity", "red", "nir", "returns")  # red stands for all three colou
 POINT = 3 + len(FEATURES) + len(FLAGS)  # numbers per point
 SCALARS = 4  # numbers per cloud: log10 of scale, height range and horizontal area per point in metres, and of P
 _FULL = 65_536  # above this the voxel size is found on the survivors of a first, fine pass
-_LEVELS = 12  # quantiles of a cloud's own numbers
-_CELLS = 8  # of height and of distance from the axis
-_BOXES = 4  # along every axis
-# how many numbers `own_numbers` has
-OWN = 6 * _LEVELS + _CELLS**2 + _BOXES**3 + 2 * (len(FEATURES) + len(FLAGS) + cloud_moments.SHAPES) + SCALARS
+OWN = cloud_numbers.count(len(FEATURES) + len(FLAGS), SCALARS)  # how many numbers `own_numbers` has
 
 
 class _Geometry(NamedTuple):
@@ -224,37 +221,6 @@ def _spread(values: Tensor, geometry: _Geometry, xyz: np.ndarray, near: int = 3)
     return torch.cat(rows)
 
 
-def own_numbers(points: Tensor, centres: Tensor, scale: Tensor, **_: Tensor) -> Tensor:
-    """(B, S): how points are spread.
-
-    Whichever way the cloud is turned about the vertical: quantiles of height, of distance from the axis and from the
-    middle, and of the distances between centres (the D2 shape distribution, Osada et al., ACM TOG 2002); shares of
-    points by height and distance from the axis; mean and spread over the groups of their eigenvalue features (Weinmann
-    et al., ISPRS 2015); mean and spread of the points' features; what the scaling took away. As the cloud stands:
-    quantiles along both axes, and shares of points in 4 x 4 x 4 boxes.
-    """
-    places = (centres[:, :, None] + points[..., :3] / centres.shape[1] ** 0.5).flatten(1, 2)  # (B, P, 3)
-    height, across = places[..., 2], places[..., :2].norm(dim=-1)
-    pairs = (centres[:, :, None] - centres[:, None]).norm(dim=-1).flatten(1)
-    levels = torch.linspace(0, 1, _LEVELS, device=points.device)
-    spread_of = (height, across, places.norm(dim=-1), pairs, places[..., 0], places[..., 1])
-    quantiles = [v.quantile(levels, 1).T for v in spread_of]
-    rings = _shares([height / 2, across], _CELLS)
-    boxes = _shares([places[..., 0] / 2 + 0.5, places[..., 1] / 2 + 0.5, height / 2], _BOXES)
-    features, shapes = points[..., 3:].flatten(1, 2), cloud_moments.shapes(points[..., :3])
-    of_items = [part for each in (features, shapes) for part in (each.mean(1), each.std(1))]
-    return torch.cat([*quantiles, rings, boxes, *of_items, scale], 1)
-
-
-def _shares(places: Sequence[Tensor], cells: int) -> Tensor:
-    """Some (B, P) places from 0 to 1 -> (B, cells^n) shares of the points in each cell."""
-    index = torch.zeros_like(places[0], dtype=torch.long)
-    for place in places:
-        index = index * cells + (place * cells).long().clamp(0, cells - 1)
-    shares = places[0].new_zeros(len(index), cells ** len(places))
-    return shares.scatter_add_(1, index, torch.full_like(places[0], 1 / index.shape[1]))
-
-
 class PointCloudEncoder(Encoder):
     """Mini-PointNet per group + position MLP + transformer.
 
@@ -392,7 +358,7 @@ register(
             "language_width": 384,
         },
         augment=cloud,
-        numbers=own_numbers,
+        numbers=head_numbers,
         places=places,
     )
 )
