@@ -52,9 +52,9 @@ def main() -> None:
 
     reference = shared.once(given.out / "reference.json", classical)
     options = {
-        "data": str(manifest), "task": "classify", "at": "encoder", "train": ["heads", "encoders"], "steps": 700,
+        "data": str(manifest), "task": "classify", "at": "encoder", "train": ["heads", "encoders"], "steps": 600,
         "input": ["point_cloud.groups=64"], "batch": 32, "lr": 1e-3, "encoder_lr": 5e-4, "wide": 256,
-        "weight_decay": 0.05, "average": 0.98, "smoothing": 0.1, "heading": True, "eval_every": 50,
+        "apart": 0.8, "weight_decay": 0.05, "average": 0.98, "smoothing": 0.1, "heading": True, "eval_every": 50,
     }  # fmt: skip
     shared.seeds(ROW, given, reference, options)
 
