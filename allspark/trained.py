@@ -88,8 +88,9 @@ def futures(spark: AllSpark, inputs: Any) -> list[Futures]:
             raise ValueError(f"{have} came; wanted a trajectory of at least {seen} fixes")
         others = None if item.others is None else item.others[:, -seen:]
         last = Trajectory(item.positions[-seen:], item.time[-seen:], crs=item.crs, others=others)
-        track, matrix = own_frame(last, seen)
-        _, (row,) = _outputs(spark, {key: observed(last, seen)}, name, None)
+        step = bool(config.get("step"))
+        track, matrix = own_frame(last, seen, step)
+        _, (row,) = _outputs(spark, {key: observed(last, seen, step)}, name, None)
         order = row[:, -1].argsort(descending=True).cpu()
         ahead = row.cpu()[order, :-1].unflatten(-1, (int(config["steps"]), 2)).numpy()
         if config.get("onward"):

@@ -21,14 +21,15 @@ class TrajectoryHead(nn.Module):
         scale: metres that one unit of the network's output means.
         observe: fixes that are seen before; kept here because answers must be read as they were learnt.
         onward: futures are deviations from walking on as in the last seen step, which whoever reads them adds.
+        step: this step is the first axis of the frame that futures are told in, not the way from the first fix.
     """
 
     def __init__(
         self, language_width: int, *, steps: int = 12, modes: int = 20, scale: float = 1.0, observe: int = 8,
-        onward: bool = False,
+        onward: bool = False, step: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.observe, self.onward = observe, onward
+        self.observe, self.onward, self.step = observe, onward, step
         self.steps, self.modes, self.scale = steps, modes, scale
         self.size = modes * (2 * steps + 1)  # numbers of an answer
         self.mode = nn.Embedding(modes, language_width)

@@ -158,9 +158,8 @@ def main() -> None:
     }  # fmt: skip
     options: dict[str, Any] = {
         "data": str(manifests["eth"]), "task": "trajectory", "observe": SEEN, "predict": AHEAD, "modes": FUTURES,
-        "at": "encoder", "train": ["heads", "encoders"], "steps": 700, "batch": 128, "lr": 2e-3,
-        "encoder_lr": 3e-4, "wide": 256, "wide_dropout": 0.0, "weight_decay": 0.01, "average": 0.99,
-        "eval_every": 250,
+        "at": "encoder", "train": ["heads"], "steps": 1500, "batch": 128, "lr": 2e-3, "wide": 256,
+        "wide_dropout": 0.0, "weight_decay": 0.01, "average": 0.99, "eval_every": 250,
     }  # fmt: skip
 
     on_eth: list[float] = []

@@ -1,8 +1,8 @@
 """trajectory: K possible futures of a moving thing, after some observed fixes.
 
 An example is a trajectory of at least ``observe`` + ``predict`` fixes: the first are seen, the next are to be told.
-Both are turned into a frame of their own, metres from the last seen fix, with the observed way (first to last fix)
-along the first axis, so that no place or heading has to be learnt. What is told is the way's deviation from walking on
+Both are turned into a frame of their own, metres from the last seen fix, with the last seen step along the first axis,
+so that no place or heading has to be learnt. What is told is the way's deviation from walking on
 as in the last seen step; distances between future and truth are the same with and without it.
 
 Metrics (torchmetrics' MeanMetric), in metres: "ade" is the mean distance between future and truth over the predicted
@@ -98,6 +98,7 @@ class Futures:
             "scale": float(np.sqrt(np.mean(np.square(parts["train"])))) or 1.0,
             "observe": self.observe,
             "onward": True,
+            "step": True,
             **pooled_width(self.at, modalities, widths),
         }
 
