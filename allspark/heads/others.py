@@ -35,8 +35,8 @@ class Others(nn.Module):
         """Others are NaN where there are fewer than M, and in their velocities where these are not known; None where
         nobody is near any item of the batch.
         """
-        if others is None:
-            return own.new_zeros(len(own), WIDTH)
+        if others is None:  # every weight is used all the same: ranks whose batches differ must agree
+            others = own.new_full((len(own), 1, NUMBERS), torch.nan)
         there = others[..., :2].isfinite().all(-1)  # (B, M)
         if self.training:
             there = there & (torch.rand(there.shape, device=there.device) >= ALONE)

@@ -89,7 +89,7 @@ class Crowd:
     def _moment(self, given: Any) -> Any:
         """A time as the file's times are kept."""
         dates = self._begin.dtype.kind == "M"
-        if dates == isinstance(given, (int, float)):
+        if dates == isinstance(given, (int, float, np.number)):
             shown = "dates" if dates else "numbers"
             raise ValueError(f"start or end is {given!r}, but the times of {self.name} are {shown}; give one of these")
         return times([given], None if dates else self._unit, self._form)[0]
