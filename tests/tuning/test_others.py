@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import allspark
-from allspark.encoders._frame import NEAREST, observed
+from allspark.encoders._frame import NEAREST, observed, own_frame
 from allspark.encoders.trajectory import collate, prepare
 from allspark.finetune import run
 from allspark.heads.others import Others, typical
@@ -127,3 +127,18 @@ def test_a_head_heeds_who_stands_in_the_way(tiny_folder, tmp_path):
     mirrored = Trajectory(seen.positions, seen.time, crs="metres", others=2 * seen.positions[[-1]] - seen.others)
     (one,), (other,) = spark.futures(seen), spark.futures(mirrored)
     assert not np.allclose(one.metres, other.metres, atol=0.1)
+
+
+def test_the_last_step_tells_the_heading_where_it_is_one():
+    way = np.array([[0, 0], [4, 0], [4, 3], [4, 4], [9, 9]], float)
+    item = Trajectory(way, np.arange(5.0), crs="metres")
+    metres, matrix = own_frame(item, 4)
+    np.testing.assert_allclose(metres[:4], [[-4, 4], [-4, 0], [-1, 0], [0, 0]], atol=1e-12)
+    np.testing.assert_allclose(metres @ matrix.T, way - way[3], atol=1e-12)
+    before, _ = own_frame(item, 4, step=False)  # as heads that were trained earlier have it
+    np.testing.assert_allclose(before[0], [-(32**0.5), 0], atol=1e-12)
+    way[3] = way[2] + 0.01  # no step to speak of
+    stands, _ = own_frame(Trajectory(way, np.arange(5.0), crs="metres"), 4)
+    np.testing.assert_allclose(stands[0], [-np.hypot(*way[3]), 0], atol=1e-12)
+    single, _ = own_frame(item, 1)
+    np.testing.assert_allclose(single, way, atol=1e-12)
