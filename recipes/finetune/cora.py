@@ -23,8 +23,8 @@ ROW = Row(
     paper="–",
     reach="≥ 83",
     better=lambda value, _: value >= 0.83,
-    note="transductive as is usual: words and links of test papers are seen, their topics are not; papers of no part "
-    "are learnt from without their topics",
+    note="transductive as is usual: words and links of all papers are seen and learnt from, topics of the 140 alone; "
+    "papers of val, test and no part stand in the training part without them",
 )
 STEPS, STAY = 16, 0.05  # of the reference's words: rounds, share of a paper's own words in each
 
@@ -99,20 +99,22 @@ def propagated(links: np.ndarray, topics: np.ndarray, part: np.ndarray) -> np.nd
 
 
 def main() -> None:
-    """Write the graph, fit the references, fine-tune on papers with a label and on those of no part without one."""
+    """Write the graph, fit the references, fine-tune on the 140 papers with a label and on all others without one."""
     given = shared.arguments(ROW, __doc__)
     links, words, topics, parts = planetoid(given.data)
     smooth = smoothed(links, words)
     smooth = smooth / np.linalg.norm(smooth, axis=1, keepdims=True).clip(1e-12)
     given.out.mkdir(parents=True, exist_ok=True)
     np.savez(given.out / "cora.npz", edges=links, nodes=words.toarray().astype(np.float32))
-    rows = [
-        {
-            "graph": "cora.npz", "graph.node": i, "split": part or "train",
-            "label": CORA.labels[str(topics[i])][0] if part else "",
-        }
-        for i, part in enumerate(parts)
+    labelled = [
+        {"graph": "cora.npz", "graph.node": i, "split": part, "label": CORA.labels[str(topics[i])][0]}
+        for i, part in enumerate(parts) if part
     ]  # fmt: skip
+    others = [
+        {"graph": "cora.npz", "graph.node": i, "split": "train", "label": ""}
+        for i, part in enumerate(parts) if part != "train"
+    ]  # fmt: skip
+    rows = labelled + others
     manifest = shared.write_csv(given.out / "manifest.csv", rows)
     reference = reference_of({"words": words.toarray(), "smoothed words": smooth}, links, topics, parts)
     options: dict[str, Any] = {
