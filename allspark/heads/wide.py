@@ -164,9 +164,9 @@ class WideHead(nn.Module):
     def __init__(self, head: nn.Module, wide: Mapping[str, Any]) -> None:
         super().__init__()
         self.head = head
-        futures = isinstance(head, TrajectoryHead)
+        futures = head if isinstance(head, TrajectoryHead) else None
         layer: Any = getattr(head, "linear", None)
-        given = {"outputs": head.size if isinstance(head, TrajectoryHead) else layer.out_features, **wide}
+        given = {"outputs": futures.size if futures else layer.out_features, **wide}
         words, self.apart = given.pop("words", None), float(given.pop("apart", 0.0))
         around, trees = given.pop("around", {}), given.pop("trees", None)
         self.trees_share = float(given.pop("trees_share", 0.0))
