@@ -67,7 +67,7 @@ def prepare(
 
     Returns:
         "pixels" (C, h, w) float32, "valid" (h, w) bool, "band_mask" (C,) bool, "wavelengths" (C,) and "fwhm" (C,)
-        micrometres, ascending.
+        micrometres, ascending; "alive" (N,) bool, which of the item's own N bands, in this order, the C are.
 
     Raises:
         ValueError: no wavelengths, several dates, units that are no spectrum, or no valid pixel or band.
@@ -79,7 +79,8 @@ def prepare(
     if not alive.any():
         raise ValueError(f"all {len(values)} bands hold nothing but zeros or NaN; check the file or its nodata value")
     order = np.argsort(centres, kind="stable")
-    order = order[alive[order]]
+    alive = alive[order]
+    order = order[alive]
     cube = Raster(values[order], item.units, valid=item.valid)
     groups = -(-len(order) // group)
     longest = min(size, patch * max(1, math.isqrt(max_tokens // groups)))
@@ -91,15 +92,17 @@ def prepare(
         "band_mask": torch.from_numpy(present[0]),
         "wavelengths": torch.from_numpy(centres[order].astype(np.float32)),
         "fwhm": torch.from_numpy(widths[order].astype(np.float32)),
+        "alive": torch.from_numpy(alive),
     }
 
 
-def own_numbers(pixels: Tensor, valid: Tensor, band_mask: Tensor, **_: Tensor) -> Tensor:
-    """(B, 5 C + 2): the middle pixel's spectrum, mean and spread of the valid pixels; NaN where there is none.
+def own_numbers(pixels: Tensor, valid: Tensor, band_mask: Tensor, alive: Tensor, **_: Tensor) -> Tensor:
+    """(B, 5 N + 2): the middle pixel's spectrum, mean and spread of the valid pixels; NaN where there is none.
 
-    Then the first two of these once more, as logarithms about their own mean over the bands, and these means: what a
-    surface reflects of each band, whatever falls on it, apart from how bright it is. (Shade and slope scale a whole
-    spectrum, which the spectral angle of Kruse et al., Remote Sens. Environ. 1993, leaves out in the same way.)
+    Every band has its place, whichever others hold no number: a small window loses one to a zero where its neighbour
+    does not. Then the first two of these once more, as logarithms about their own mean over the bands, and these means:
+    what a surface reflects of each band, whatever falls on it, apart from how bright it is. (Shade and slope scale a
+    whole spectrum, which the spectral angle of Kruse et al., Remote Sens. Environ. 1993, leaves out in the same way.)
     """
     there = valid[:, None].to(pixels.dtype)
     count = there.sum((2, 3)).clamp(min=1)
@@ -108,7 +111,10 @@ def own_numbers(pixels: Tensor, valid: Tensor, band_mask: Tensor, **_: Tensor) -
     middle = _middle(pixels, valid)
     plain = torch.stack([middle, mean, spread], 1).masked_fill(~band_mask[:, None], torch.nan)
     shape, bright = _light(torch.stack([middle, mean], 1), band_mask)
-    return torch.cat([plain.flatten(1), shape.flatten(1), bright], 1)
+    place = (alive.long().cumsum(1) - 1).clamp(0, plain.shape[2] - 1)[:, None]  # (B, 1, N) among the C
+    spectra = torch.cat([plain, shape], 1)
+    spectra = spectra.gather(2, place.expand(-1, spectra.shape[1], -1)).masked_fill(~alive[:, None], torch.nan)
+    return torch.cat([spectra.flatten(1), bright], 1)
 
 
 def beside(pixels: Tensor, valid: Tensor, band_mask: Tensor, wavelengths: Tensor, **_: Tensor) -> Tensor:
@@ -176,7 +182,13 @@ class HyperspectralEncoder(Encoder):
         self.moments = Moments(width, moments, waves=1, seasons=0) if moments else None
 
     def forward(  # type: ignore[override]
-        self, pixels: Tensor, valid: Tensor, band_mask: Tensor, wavelengths: Tensor, fwhm: Tensor
+        self,
+        pixels: Tensor,
+        valid: Tensor,
+        band_mask: Tensor,
+        wavelengths: Tensor,
+        fwhm: Tensor,
+        alive: Tensor | None = None,
     ) -> Tokens:
         """One collated batch -> a token per patch.
 
@@ -186,6 +198,7 @@ class HyperspectralEncoder(Encoder):
             band_mask: (B, C) bool.
             wavelengths: (B, C) micrometres.
             fwhm: (B, C) micrometres.
+            alive: (B, N) bool, for heads (``own_numbers``): what is read here are the C.
 
         Returns:
             (B, h · w, D) on the grid (h, w), a token real where any pixel of its patch is valid.
@@ -208,7 +221,7 @@ class HyperspectralEncoder(Encoder):
         return Tokens(features, mask, (h, w))
 
     def road(
-        self, pixels: Tensor, valid: Tensor, band_mask: Tensor, wavelengths: Tensor, fwhm: Tensor
+        self, pixels: Tensor, valid: Tensor, band_mask: Tensor, wavelengths: Tensor, fwhm: Tensor, **_: Tensor
     ) -> tuple[Tensor, Tensor]:
         """What ``moments`` adds to the tokens of one collated batch: (B, h · w, D), and their mask.
 

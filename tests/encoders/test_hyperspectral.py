@@ -213,3 +213,17 @@ def test_where_nothing_is_valid_in_the_middle_the_mean_still_speaks():
     found = sketches(cube(valid=there))
     assert torch.isfinite(found).all()
     torch.testing.assert_close(found.norm(dim=1), torch.tensor([0.25]))
+
+
+def test_a_band_that_holds_nothing_leaves_the_others_their_places():
+    whole = cube(48, 3, 4)
+    holed = Raster(whole.values.copy(), whole.units, wavelengths=whole.wavelengths)
+    holed.values[7] = 0.0
+    full, less = own_numbers(**collate([prepare(whole), prepare(holed)]))
+    assert torch.equal(own_numbers(**collate([prepare(holed)]))[0].isnan(), less.isnan())  # alone as in a batch
+    full, less = (row[:-2].view(5, 48) for row in (full, less))
+    assert less[:, 7].isnan().all() and full.isfinite().all()
+    others = torch.arange(48) != 7
+    torch.testing.assert_close(less[:3, others], full[:3, others])
+    shape = less[3:, others] - full[3:, others]  # its own mean is that of the other 47
+    torch.testing.assert_close(shape, shape[:, :1].expand_as(shape), atol=1e-5, rtol=0)
