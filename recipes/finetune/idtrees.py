@@ -75,7 +75,7 @@ def main() -> None:
     classical = shared.classical(candidates, labels, parts, shared.macro_f1)
     options = {
         # crowns are too few to train three encoders on
-        "data": str(manifest), "task": "classify", "at": "bridge", "train": ["heads"],
+        "data": str(manifest), "task": "classify", "at": "bridge", "train": ["heads"], "wide": 64, "wide_dropout": 0.5,
         "modality_dropout": 0.3, "balance": "weights", "steps": 300, "batch": 16, "lr": 3e-3,
         "average": 0.95, "smoothing": 0.1, "leak_distance": 0.0, "eval_every": 50, "choose": "macro_f1",
         "input": ["rgb.size=64", "hyperspectral.size=8", "point_cloud.groups=32"],
