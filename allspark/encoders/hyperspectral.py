@@ -67,7 +67,8 @@ def prepare(
 
     Returns:
         "pixels" (C, h, w) float32, "valid" (h, w) bool, "band_mask" (C,) bool, "wavelengths" (C,) and "fwhm" (C,)
-        micrometres, ascending; "alive" (N,) bool, which of the item's own N bands, in this order, the C are.
+        micrometres, ascending. For heads: "alive" (N,) bool, which of the item's own N bands, in this order, the C are,
+        and "middle" (2,), the row and the column in the middle of the window.
 
     Raises:
         ValueError: no wavelengths, several dates, units that are no spectrum, or no valid pixel or band.
@@ -93,10 +94,13 @@ def prepare(
         "wavelengths": torch.from_numpy(centres[order].astype(np.float32)),
         "fwhm": torch.from_numpy(widths[order].astype(np.float32)),
         "alive": torch.from_numpy(alive),
+        "middle": torch.tensor(pixels.shape[-2:]) // 2,
     }
 
 
-def own_numbers(pixels: Tensor, valid: Tensor, band_mask: Tensor, alive: Tensor, **_: Tensor) -> Tensor:
+def own_numbers(
+    pixels: Tensor, valid: Tensor, band_mask: Tensor, alive: Tensor, middle: Tensor, **_: Tensor
+) -> Tensor:
     """(B, 5 N + 2): the middle pixel's spectrum, mean and spread of the valid pixels; NaN where there is none.
 
     Every band has its place, whichever others hold no number: a small window loses one to a zero where its neighbour
@@ -108,33 +112,33 @@ def own_numbers(pixels: Tensor, valid: Tensor, band_mask: Tensor, alive: Tensor,
     count = there.sum((2, 3)).clamp(min=1)
     mean = (pixels * there).sum((2, 3)) / count
     spread = (((pixels - mean[..., None, None]) * there).square().sum((2, 3)) / count).sqrt()
-    middle = _middle(pixels, valid)
-    plain = torch.stack([middle, mean, spread], 1).masked_fill(~band_mask[:, None], torch.nan)
-    shape, bright = _light(torch.stack([middle, mean], 1), band_mask)
+    inmost = _at(middle, pixels, valid)
+    plain = torch.stack([inmost, mean, spread], 1).masked_fill(~band_mask[:, None], torch.nan)
+    shape, bright = _light(torch.stack([inmost, mean], 1), band_mask)
     place = (alive.long().cumsum(1) - 1).clamp(0, plain.shape[2] - 1)[:, None]  # (B, 1, N) among the C
     spectra = torch.cat([plain, shape], 1)
     spectra = spectra.gather(2, place.expand(-1, spectra.shape[1], -1)).masked_fill(~alive[:, None], torch.nan)
     return torch.cat([spectra.flatten(1), bright], 1)
 
 
-def beside(pixels: Tensor, valid: Tensor, band_mask: Tensor, wavelengths: Tensor, **_: Tensor) -> Tensor:
+def beside(
+    pixels: Tensor, valid: Tensor, band_mask: Tensor, wavelengths: Tensor, middle: Tensor, **_: Tensor
+) -> Tensor:
     """(B, PLACES) the logarithms of ``own_numbers``, exactly (``_exact.py``), each by its band's wavelength."""
     there = valid[:, None].to(pixels.dtype)
     mean = (pixels * there).sum((2, 3)) / there.sum((2, 3)).clamp(min=1)
-    shape, bright = _light(torch.stack([_middle(pixels, valid), mean], 1), band_mask)
+    shape, bright = _light(torch.stack([_at(middle, pixels, valid), mean], 1), band_mask)
     names = torch.cat([(wavelengths * 1e4).round().long(), torch.zeros_like(band_mask[:, :1], dtype=torch.long)], 1)
     keys = torch.stack([2 * names, 2 * names + 1], 1)  # of the middle pixel and of the mean; 0 and 1: how bright
     return count_sketch(waves(torch.cat([shape, bright[..., None]], 2)).flatten(1, 2), keys.flatten(1), PLACES)
 
 
-def _middle(pixels: Tensor, valid: Tensor) -> Tensor:
-    """(B, C) the spectrum in the middle of what is valid (what a batch is padded with is not); NaN if that is not."""
-    place = []
-    for axis in (2, 1):
-        some = valid.any(axis)
-        first, last = some.float().argmax(1), some.shape[1] - 1 - some.flip(1).float().argmax(1)
-        place.append((first + last + 1) // 2)
-    at = torch.arange(len(pixels), device=pixels.device), *place
+def _at(middle: Tensor, pixels: Tensor, valid: Tensor) -> Tensor:
+    """(B, C) the spectrum in the middle of each window, NaN where it is not valid.
+
+    A window is about the pixel in its middle, wherever the valid ones lie and whatever a batch pads it with.
+    """
+    at = torch.arange(len(pixels), device=pixels.device), *middle.T
     return pixels.movedim(1, 3)[at].masked_fill(~valid[at][:, None], torch.nan)
 
 
@@ -188,7 +192,7 @@ class HyperspectralEncoder(Encoder):
         band_mask: Tensor,
         wavelengths: Tensor,
         fwhm: Tensor,
-        alive: Tensor | None = None,
+        **_: Tensor,
     ) -> Tokens:
         """One collated batch -> a token per patch.
 
@@ -198,7 +202,7 @@ class HyperspectralEncoder(Encoder):
             band_mask: (B, C) bool.
             wavelengths: (B, C) micrometres.
             fwhm: (B, C) micrometres.
-            alive: (B, N) bool, for heads (``own_numbers``): what is read here are the C.
+            _: what heads alone read (``own_numbers``).
 
         Returns:
             (B, h · w, D) on the grid (h, w), a token real where any pixel of its patch is valid.

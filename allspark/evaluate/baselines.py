@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .cheap_images import image_statistics, random_convolutions, raw_spectrum
+from .cheap_images import image_statistics, middle_spectrum, random_convolutions, raw_spectrum
 from .cheap_shapes import geometry_statistics, graph_statistics, motion_statistics, spread_features
 from .cheap_words import code_tfidf, raw_columns, text_tfidf
 from .draw import Episodes
@@ -23,7 +23,9 @@ BASELINES: dict[str, dict[str, Features]] = {
     "rgb": {"image statistics": image_statistics, "random convolutional features": random_convolutions},
     "sar": {"image statistics": image_statistics, "random convolutional features": random_convolutions},
     "multispectral": {"image statistics": image_statistics, "raw spectrum": raw_spectrum},
-    "hyperspectral": {"image statistics": image_statistics, "raw spectrum": raw_spectrum},
+    "hyperspectral": {
+        "image statistics": image_statistics, "raw spectrum": raw_spectrum, "middle spectrum": middle_spectrum,
+    },
     "point_cloud": {"geometry statistics": geometry_statistics},
     "trajectory": {"geometry statistics": motion_statistics},
     "graph": {"degree and neighbour statistics": graph_statistics, "features spread along links": spread_features},

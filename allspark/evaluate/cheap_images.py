@@ -201,6 +201,32 @@ def raw_spectrum(items: Sequence[Raster]) -> np.ndarray:
         if len(one) != steps:
             old, new = np.linspace(0, 1, len(one)), np.linspace(0, 1, steps)
             one = np.stack([np.interp(new, old, band) for band in one.T], 1)
-        flat = one.ravel()
-        rows.append(np.concatenate([flat, flat / max(float(np.linalg.norm(flat)), 1e-12)]))
-    return standardise(np.stack(rows))
+        rows.append(one.ravel())
+    return _and_unit(np.stack(rows))
+
+
+def middle_spectrum(items: Sequence[Raster]) -> np.ndarray:
+    """The spectrum of the pixel in the middle, and the same at unit length: of a window about a pixel, that pixel.
+
+    Args:
+        items: N rasters of one date; only bands that all have are used. Where the middle is not valid, the mean of the
+            valid pixels stands for it; zeros where there are none.
+
+    Returns:
+        (N, 2 · C) float32, standardised over the items.
+    """
+    items = same_bands(items)
+    rows = []
+    for item in items:
+        valid = item.mask
+        middle = np.zeros_like(valid)
+        middle[tuple(side // 2 for side in valid.shape)] = True
+        pixels = item.values[:, middle & valid if (middle & valid).any() else valid]
+        rows.append(pixels.mean(-1, dtype=np.float64) if pixels.shape[-1] else np.zeros(len(pixels)))
+    return _and_unit(np.stack(rows))
+
+
+def _and_unit(rows: np.ndarray) -> np.ndarray:
+    """(N, D) -> (N, 2 · D) standardised, beside the rows the same at unit length."""
+    length = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return standardise(np.concatenate([rows, rows / length], 1))

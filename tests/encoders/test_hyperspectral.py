@@ -175,6 +175,15 @@ def test_the_middle_is_an_item_s_own_whatever_it_is_batched_with():
     torch.testing.assert_close(middle, prepare(items[1])["pixels"][:, 4, 2])
 
 
+def test_the_middle_is_the_window_s_however_little_of_it_is_valid():
+    there = np.zeros((9, 9), bool)
+    there[3:, :6] = True  # the rest belongs to another block: the window is still about the pixel (4, 4)
+    cut, full = cube(valid=there), cube()
+    middles = own_numbers(**collate([prepare(cut), prepare(full)]))[:, :48]
+    torch.testing.assert_close(middles[0], prepare(full)["pixels"][:, 4, 4])
+    torch.testing.assert_close(middles[0], middles[1])
+
+
 def test_a_sketch_is_of_a_spectrum_s_shape_by_wavelength():
     waves = np.linspace(0.4, 2.5, 60)
     rng = np.random.default_rng(0)
@@ -222,7 +231,8 @@ def test_a_band_that_holds_nothing_leaves_the_others_their_places():
     full, less = own_numbers(**collate([prepare(whole), prepare(holed)]))
     assert torch.equal(own_numbers(**collate([prepare(holed)]))[0].isnan(), less.isnan())  # alone as in a batch
     full, less = (row[:-2].view(5, 48) for row in (full, less))
-    assert less[:, 7].isnan().all() and full.isfinite().all()
+    assert less[:, 7].isnan().all()
+    assert full.isfinite().all()
     others = torch.arange(48) != 7
     torch.testing.assert_close(less[:3, others], full[:3, others])
     shape = less[3:, others] - full[3:, others]  # its own mean is that of the other 47

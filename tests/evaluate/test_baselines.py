@@ -4,7 +4,13 @@ import pytest
 
 from allspark.encoders.graph import egos
 from allspark.evaluate.baselines import BASELINES, CLASSIFIERS, cheap_features, score_baselines
-from allspark.evaluate.cheap_images import image_statistics, random_convolutions, raw_spectrum, standardise
+from allspark.evaluate.cheap_images import (
+    image_statistics,
+    middle_spectrum,
+    random_convolutions,
+    raw_spectrum,
+    standardise,
+)
 from allspark.evaluate.cheap_shapes import graph_statistics
 from allspark.evaluate.cheap_words import raw_columns, reduced
 from allspark.evaluate.draw import draw_episodes
@@ -145,7 +151,7 @@ def test_odd_rasters_give_finite_numbers():
         Raster(np.full((2, 4, 4), np.nan, np.float32), units="db"),
         Raster(np.zeros((2, 300, 2)), units="db"),
     ]
-    for compute in (image_statistics, random_convolutions, raw_spectrum):
+    for compute in (image_statistics, random_convolutions, raw_spectrum, middle_spectrum):
         assert np.isfinite(compute(odd)).all()
     with pytest.raises(ValueError, match=r"\[2, 3\] bands and no names"):
         image_statistics([*odd, Raster(np.zeros((3, 2, 2)), units="db")])
@@ -160,6 +166,16 @@ def test_bands_are_matched_by_name():
     np.testing.assert_allclose(raw_spectrum(turned), raw_spectrum(plain))
     fewer = [*plain[:2], plain[2].select(["red", "green"])]
     np.testing.assert_allclose(raw_spectrum(fewer), raw_spectrum([one.select(["green", "red"]) for one in plain]))
+
+
+def test_the_middle_s_spectrum_is_the_middle_s_own():
+    values = np.random.default_rng(0).random((4, 5, 3, 6)).astype(np.float32)
+    there = np.ones((3, 6), bool)
+    there[1, 3] = False  # the last one's middle
+    items = [Raster(v, units="reflectance", valid=there if k == 3 else None) for k, v in enumerate(values)]
+    expected = [*values[:3, :, 1, 3], values[3][:, there].mean(1)]
+    expected = np.stack([np.r_[row, row / np.linalg.norm(row)] for row in expected])
+    np.testing.assert_allclose(middle_spectrum(items), standardise(expected), rtol=1e-4)
 
 
 def test_image_statistics_hold_the_mean_of_the_valid_pixels():
