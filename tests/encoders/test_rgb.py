@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from allspark.encoders.lite import LiteFeatures, SameConv2d
+from allspark.encoders.lite import CACHED, LiteFeatures, LiteTower, SameConv2d
 from allspark.encoders.rgb import RgbEncoder, input_for, load_tower, prepare, pretrained
 from allspark.encoders.towers import checkpoint_file, split_tower, tower_input
 from allspark.items import Raster
@@ -109,6 +109,42 @@ def test_the_stem_is_timms_tensor_for_tensor():
             pixels = torch.randn(2, 3, size, size)
             for left, right in zip(ours(pixels)[-2:], theirs(pixels), strict=True):
                 torch.testing.assert_close(left, right, atol=1e-5, rtol=0)
+
+
+def test_batch_norms_merged_into_convolutions_say_the_same():
+    torch.manual_seed(0)
+    tower = LiteTower().eval()
+    for module in tower.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 2)
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.normal_(module.bias, std=0.1)
+    pixels, valid = torch.randn(CACHED, 3, 64, 64), torch.rand(CACHED, 64, 64) < 0.9
+    normed = []
+    for module in tower.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.register_forward_hook(lambda *_: normed.append(1))
+
+    def alike(plain, merged):
+        for left, right in zip(plain, merged):
+            torch.testing.assert_close(left, right, atol=1e-4 * float(left.abs().max()), rtol=0)
+
+    plain = [part.detach() for part in tower.read(pixels, valid)]
+    with torch.no_grad():
+        assert len(normed) == 48, "where gradients are wanted the norms stay"
+        alike(plain, tower.read(pixels, valid))
+        assert len(normed) == 48
+        one = tower.read(pixels[:1], valid[:1])
+        assert len(normed) == 96, "one picture is not worth it"
+        alike([part[:1] for part in plain], one)
+        last = tower.net.blocks[-1][0]
+        last.bn3.running_mean.data += 1.0  # no version counter sees this
+        changed = tower.read(pixels, valid)[0]
+        assert not torch.allclose(changed[:, -320:], plain[0][:, -320:], atol=0.1)
+        last.conv_pwl = torch.nn.Sequential(last.conv_pwl)  # somebody's layer around ours
+        alike([changed], tower.read(pixels, valid)[:1])
+        assert len(normed) == 97
 
 
 def test_float32_depthwise_gradients_equal_the_plain_ones():
