@@ -186,13 +186,7 @@ class HyperspectralEncoder(Encoder):
         self.moments = Moments(width, moments, waves=1, seasons=0) if moments else None
 
     def forward(  # type: ignore[override]
-        self,
-        pixels: Tensor,
-        valid: Tensor,
-        band_mask: Tensor,
-        wavelengths: Tensor,
-        fwhm: Tensor,
-        **_: Tensor,
+        self, pixels: Tensor, valid: Tensor, band_mask: Tensor, wavelengths: Tensor, fwhm: Tensor, **_: Tensor
     ) -> Tokens:
         """One collated batch -> a token per patch.
 
